@@ -1,0 +1,1 @@
+"""Online action recognition: feature ring, segment choice, recogniser, label smoothing. No ROS, no torch."""

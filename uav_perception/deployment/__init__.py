@@ -1,0 +1,1 @@
+"""From a trained network to a file that flies: export, quantise, engine build, profile."""

@@ -1,0 +1,1 @@
+"""Knowledge distillation: pure functions of logits, features, boxes and masks."""

@@ -1,0 +1,1 @@
+"""Recorded flights judged: bag reading, matching, metrics, report. No ROS, no torch."""

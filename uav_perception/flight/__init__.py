@@ -1,0 +1,1 @@
+"""Camera geometry, vehicle state, frame conversions and geolocation. No ROS, no torch."""

@@ -1,0 +1,1 @@
+"""Model files and their contract, backends, preprocessing, decoders and the detector. No ROS, no torch."""

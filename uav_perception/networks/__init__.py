@@ -1,0 +1,1 @@
+"""The networks, in torch. Never imported by a node."""

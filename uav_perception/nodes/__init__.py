@@ -1,0 +1,1 @@
+"""The ROS 2 nodes: adapters around the core, and nothing but adapters."""

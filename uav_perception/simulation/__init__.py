@@ -1,0 +1,1 @@
+"""Simulated drone flights with exact ground truth (MuJoCo, offscreen)."""

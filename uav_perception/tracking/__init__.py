@@ -1,0 +1,1 @@
+"""Tracking of small objects under a moving camera. No ROS, no torch."""
