@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Prepares .venv: Python packages, ROS 2 (the sourced one, or wheels), messages built, the package installed.
+# Every step leaves a stamp with the hash of what it read, so a second run only checks stamps.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+venv=$PWD/.venv
+python=${PYTHON:-python3}
+stamps=$venv/.stamps
+
+say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
+die() { printf '[setup] %s\n' "$*" >&2; exit 1; }
+hash_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
+done_before() { [ "$(cat "$stamps/$1" 2>/dev/null)" = "$2" ]; }
+mark_done() { mkdir -p "$stamps" && printf '%s' "$2" >"$stamps/$1"; }
+
+"$python" - <<'PY' || die "Python 3.10 to 3.14 is needed; set PYTHON=/path/to/python3."
+import sys
+sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
+PY
+ros_sourced=0
+if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]; then ros_sourced=1; fi
+
+# 1. System packages, only where unavoidable: a compiler for the message code, Python's venv, and OpenGL for the simulator.
+missing=()
+command -v g++ >/dev/null || missing+=(g++)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+"$python" -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || missing+=(python3-dev)
+ldconfig -p | grep -q 'libOSMesa\.so' || missing+=(libosmesa6)
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    die "please install with your package manager (Debian names): ${missing[*]}"
+  fi
+  sudo=""
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "please install as root: apt-get install ${missing[*]}"
+    sudo=sudo
+  fi
+  say "installing system packages: ${missing[*]}"
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# 2. The virtual environment. With a sourced ROS 2 it sees that installation's packages.
+if [ ! -x "$venv/bin/python" ]; then
+  say "creating .venv with $("$python" --version)"
+  if [ $ros_sourced = 1 ]; then "$python" -m venv --system-site-packages "$venv"; else "$python" -m venv "$venv"; fi
+fi
+install() {
+  "$venv/bin/python" -m pip --disable-pip-version-check install "$@" >"$venv/pip.log" 2>&1 \
+    || { tail -n 20 "$venv/pip.log" >&2; die "pip failed; the whole log is .venv/pip.log"; }
+}
+
+# 3. Python packages.
+key=$(hash_of pyproject.toml scripts/setup/*.txt scripts/setup/requirements.py)-$ros_sourced
+if ! done_before packages "$key"; then
+  say "installing Python packages into .venv (about 1.5 GB, once)"
+  "$venv/bin/python" scripts/setup/requirements.py train sim dev >"$venv/requirements.txt"
+  files=(-r "$venv/requirements.txt")
+  if [ $ros_sourced = 0 ]; then files+=(-r scripts/setup/ros-wheels.txt); fi
+  install -c scripts/setup/constraints.txt "${files[@]}"
+  # References that only the tests compare with; without their dependencies, which would bring a second OpenCV.
+  install --no-deps -r scripts/setup/test-references.txt
+  if [ $ros_sourced = 0 ]; then "$venv/bin/python" scripts/setup/relocate_wheels.py; fi
+  mark_done packages "$key"
+fi
+
+# 4. Messages and the package itself.
+sources=$(find CMakeLists.txt package.xml msg uav_perception config launch models resource scripts -type f -not -name '*.pyc' | LC_ALL=C sort)
+key=$(printf '%s\n' "$sources" | xargs -d '\n' sha256sum | sha256sum | cut -d' ' -f1)
+if ! done_before build "$key"; then
+  say "building the messages and installing the package"
+  if [ $ros_sourced = 1 ]; then
+    colcon build --packages-select uav_perception --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python" >build.log 2>&1 \
+      || { tail -n 40 build.log >&2; die "colcon build failed; the whole log is build.log"; }
+    rm -f build.log
+    for program in install/uav_perception/bin/*; do ln -sf "$PWD/$program" "$venv/bin/"; done
+  else
+    mkdir -p build
+    # Modules that were deleted since the last build must not live on in the installed copy.
+    rm -rf "$venv"/lib/python3.*/site-packages/uav_perception "$venv"/share/uav_perception
+    PATH=$venv/bin:$PATH "$venv/bin/cmake" -S . -B build/bare -G Ninja -DCMAKE_INSTALL_PREFIX="$venv" -DCMAKE_PREFIX_PATH="$venv" -DBUILD_TESTING=OFF \
+      -DPython3_EXECUTABLE="$venv/bin/python" -DPython3_FIND_VIRTUALENV=ONLY >build/setup.log 2>&1 \
+      && PATH=$venv/bin:$PATH "$venv/bin/cmake" --build build/bare --target install >>build/setup.log 2>&1 \
+      || { tail -n 40 build/setup.log >&2; die "building the messages failed; the whole log is build/setup.log"; }
+  fi
+  mark_done build "$key"
+fi
+say "ready: .venv/bin/uav-perception"
