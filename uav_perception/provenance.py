@@ -11,7 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from uav_perception import __version__
 
-_PARTS = ("numpy", "opencv-contrib-python-headless", "onnxruntime", "torch", "torchvision", "mujoco", "ros-rclpy", "tensorrt")
+_PARTS = (
+    "numpy",
+    "opencv-contrib-python-headless",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+    "mujoco",
+    "ros-rclpy",
+    "tensorrt",
+)
 
 
 def _processor() -> str:
@@ -39,7 +48,7 @@ def provenance(seed: int | list[int] | None = None, command: str | None = None) 
 
     Args:
         seed: the random seed, or the list of them.
-        command: the command line; by default the one of this process, the interpreter and script path shortened to names.
+        command: the command line; by default this process's own, the script as a bare name.
 
     Returns:
         ``command``, ``seed``, ``versions``, ``machine`` and ``date`` (UTC).
