@@ -57,6 +57,10 @@ if ! done_before packages "$key"; then
   say "installing Python packages into .venv (about 1.5 GB, once)"
   "$venv/bin/python" scripts/setup/requirements.py train sim dev >"$venv/requirements.txt"
   files=(-r "$venv/requirements.txt")
+  # Humble's and Jazzy's message modules are compiled for NumPy 1 and do not load beside NumPy 2.
+  if [ $ros_sourced = 1 ] && "$python" -c 'import numpy, sys; sys.exit(numpy.__version__[:2] != "1.")' 2>/dev/null; then
+    files+=("numpy<2")
+  fi
   if [ $ros_sourced = 0 ]; then files+=(-r scripts/setup/ros-wheels.txt); fi
   install -c scripts/setup/constraints.txt "${files[@]}"
   # References that only the tests compare with; without their dependencies, which would bring a second OpenCV.
