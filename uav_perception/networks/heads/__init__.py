@@ -1,0 +1,1 @@
+"""Dense detection heads: GFL, ATSS and FCOS."""
