@@ -72,8 +72,7 @@ def coco_metrics(
     """The COCO metrics of detections against truth, image by image in the same order.
 
     Ignored objects are COCO's ``iscrowd``. Ignore regions have no place in this protocol (the usual conversion of
-    VisDrone to COCO drops them), so what is detected there counts as false; ``uavdt.without_ignore_regions`` takes
-    such detections out first.
+    VisDrone to COCO drops them), so what is detected there counts as false; ``uavdt_metrics`` takes it out first.
 
     Args:
         truths: what is in the images. Objects of a class id outside ``class_names`` are left out.
