@@ -15,12 +15,9 @@ from uav_perception.networks.boxes import boxes_to_distances, centerness
 from uav_perception.networks.distributed import mean_over_ranks
 
 
-def _distributions(view: DenseView, who: str) -> Tensor:
+def _distributions(view: DenseView) -> Tensor:
     if view.distributions is None:
-        raise DistillationError(
-            f"LD teaches the distributions of box sides, and the {who} has a delta head; "
-            "set `distribution: true` in its model, or distil with BCKD"
-        )
+        raise DistillationError("this loss compares distributions of box sides, and a delta head gives none")
     return view.distributions
 
 
@@ -116,7 +113,7 @@ class Ld(nn.Module):
     def forward(self, student: DenseView, teacher: DenseView, scene: Scene) -> dict[str, Tensor]:
         """``ld_main``, ``ld_region``, ``ld_class`` and, with eq. 10, ``cid_global``."""
         constants = self.constants
-        own, target = _distributions(student, "student"), _distributions(teacher, "teacher")
+        own, target = _distributions(student), _distributions(teacher)
         positive = scene.positive
         confidence = student.class_logits.detach().sigmoid().amax(dim=-1)
         main = localization.distribution_loss(
@@ -253,10 +250,8 @@ class CrossKd(nn.Module):
         own_classes, target_classes = student.class_logits[valid], teacher.class_logits[valid]
         confidence = crosskd.teacher_confidence(target_classes)
         if constants.box_loss == "kl":
-            own = _distributions(student, "student")[valid]
-            box = crosskd.distribution_loss(
-                own, _distributions(teacher, "teacher")[valid], confidence, constants.temperature
-            )
+            own = _distributions(student)[valid]
+            box = crosskd.distribution_loss(own, _distributions(teacher)[valid], confidence, constants.temperature)
         else:
             box = crosskd.box_loss(
                 student.boxes[valid], teacher.boxes[valid], confidence, normaliser, constants.box_loss
