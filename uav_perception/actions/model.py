@@ -16,8 +16,10 @@ import onnx
 from onnx.utils import Extractor
 
 from uav_perception.actions.errors import ActionError
+from uav_perception.inference.backends import Backend, BackendOptions, make_backend
 from uav_perception.inference.contract import ModelContract, read_contract
 from uav_perception.inference.model_file import load_model
+from uav_perception.inference.preprocess import Preprocessor
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -51,7 +53,9 @@ class ActionModel:
 
     Args:
         path: the ONNX file with its contract.
-        backend: inference engine.
+        backend: inference engine, see `make_backend`.
+        contract_file: YAML contract to use instead of what the model carries.
+        options: how the engine runs.
 
     Attributes:
         contract: what the file says about itself.
@@ -59,35 +63,45 @@ class ActionModel:
         segments: K, images a window.
         window_s: length of the window [s].
         tick_hz: backbone passes a second the model was made for.
+        description: engine, version and device, for logs and diagnostics.
 
     Raises:
         ModelError: the file is missing, broken or contradicts its contract.
         ActionError: it is no action model, or its two parts are not independent.
+        BackendError: the engine cannot be used.
     """
 
-    def __init__(self, path: str | Path, backend: str = "onnxruntime") -> None:
-        self.contract = _action_contract(path)
+    def __init__(
+        self,
+        path: str | Path,
+        backend: str = "onnxruntime",
+        contract_file: str | Path | None = None,
+        options: BackendOptions | None = None,
+    ) -> None:
+        engine = options or BackendOptions()
+        self.contract = _action_contract(path, contract_file, engine)
         self.class_names = self.contract.class_names
-        options = self.contract.decoder_options
-        self.segments = int(options["segments"])
-        self.window_s = float(options["window_seconds"])
-        self.tick_hz = float(options["tick_hz"])
-        self._crop_contract = replace(self.contract, resize="stretch")
-        graph = load_model(path)
-        if "clip" in {value.name for value in graph.graph.input}:
-            self._backbone = None
-            self._head = _Network(cut(graph, ["clip"], ["logits"]), backend)
-        else:
-            self._backbone = _Network(cut(graph, ["frames"], ["features"]), backend)
-            self._head = _Network(cut(graph, ["window"], ["logits"]), backend)
+        constants = self.contract.decoder_options
+        self.segments = int(constants["segments"])
+        self.window_s = float(constants["window_seconds"])
+        self.tick_hz = float(constants["tick_hz"])
+        self._of_frames = Preprocessor(self.contract)
+        self._of_crops = Preprocessor(replace(self.contract, resize="stretch"))
+        graph = _whole(path, engine)
+        self._backbone: Backend | None = None
+        self._head_input = "clip" if "clip" in {value.name for value in graph.graph.input} else "window"
+        if self._head_input == "window":
+            self._backbone = make_backend(backend, cut(graph, ["frames"], ["features"]), engine)
+        self._head = make_backend(backend, cut(graph, [self._head_input], ["logits"]), engine)
+        self.description = self._head.description
 
     def preprocess_frames(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Whole images, uint8 BGR, to float32, shape (B, 3, H, W), by the contract's rule."""
-        return np.concatenate([_prepare(image, self.contract) for image in images])
+        return _batch(self._of_frames, images)
 
     def preprocess_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """Square crops, uint8 BGR, to float32, shape (B, 3, H, W). Nothing is cut off: the crop fills the input."""
-        return np.concatenate([_prepare(crop, self._crop_contract) for crop in crops])
+        return _batch(self._of_crops, crops)
 
     def features(self, frames: np.ndarray) -> np.ndarray:
         """Run the backbone.
@@ -96,9 +110,11 @@ class ActionModel:
             frames: float32, shape (B, 3, H, W).
 
         Returns:
-            float32, shape (B, D); the frames themselves for a model of whole clips.
+            float32, shape (B, D), an array of its own; the frames themselves for a model of whole clips.
         """
-        return frames if self._backbone is None else self._backbone(frames)
+        if self._backbone is None:
+            return frames
+        return np.array(self._backbone.run({"frames": frames})["features"])
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Run the transformer.
@@ -109,47 +125,29 @@ class ActionModel:
         Returns:
             float32, shape (B, C).
         """
-        return self._head(windows)
+        return np.array(self._head.run({self._head_input: windows})["logits"])
 
 
-def _action_contract(path: str | Path) -> ModelContract:
-    contract = read_contract(path)
+def _batch(preprocess: Preprocessor, images: Sequence[np.ndarray]) -> np.ndarray:
+    contract = preprocess.contract
+    batch = np.empty((len(images), 3, contract.input_height, contract.input_width), np.float32)
+    for row, image in zip(batch, images, strict=True):
+        row[:] = preprocess(image)[0][0]  # its tensor is overwritten by the next call
+    return batch
+
+
+def _whole(path: str | Path, options: BackendOptions) -> onnx.ModelProto:
+    """The graph with its weights, those in other files included where they are allowed."""
+    graph = load_model(path, options.allow_external_data)
+    if options.allow_external_data:
+        onnx.load_external_data_for_model(graph, str(Path(path).parent))
+    return graph
+
+
+def _action_contract(path: str | Path, contract_file: str | Path | None, options: BackendOptions) -> ModelContract:
+    contract = read_contract(path, contract_file, options.allow_external_data)
     if contract.task != "action":
         raise ActionError(
             f"{path} is a model for task {contract.task!r}; an action model is needed. Give it to the detector instead."
         )
     return contract
-
-
-class _Network:
-    """One half, in ONNX Runtime."""
-
-    def __init__(self, graph: onnx.ModelProto, backend: str) -> None:
-        import onnxruntime
-
-        if backend != "onnxruntime":
-            raise ActionError(f"Unknown backend {backend!r}; use 'onnxruntime'.")
-        options = onnxruntime.SessionOptions()
-        self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, ["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
-
-    def __call__(self, tensor: np.ndarray) -> np.ndarray:
-        return self._session.run(None, {self._input: tensor})[0]
-
-
-def _prepare(image: np.ndarray, contract: ModelContract) -> np.ndarray:
-    import cv2
-
-    height, width = contract.input_height, contract.input_width
-    if contract.resize == "short_side_crop":
-        scale = contract.resize_short_side / min(image.shape[:2])
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-        image = image[top : top + height, left : left + width]
-    else:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    if contract.color == "rgb":
-        image = image[:, :, ::-1]
-    pixels = (image.astype(np.float32) - np.float32(contract.mean)) / np.float32(contract.std)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]

@@ -76,7 +76,7 @@ class Recogniser:
 
     Args:
         model: path of an action model, or an `ActionModel` that is loaded already.
-        backend: inference engine, used when ``model`` is a path.
+        backend: inference engine, used when ``model`` is a path; see `make_backend`.
         options: rates, budget and smoothing.
 
     Attributes:
