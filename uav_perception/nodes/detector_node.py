@@ -1,0 +1,241 @@
+"""Images in, detections out: the detector as a ROS 2 node."""
+
+from __future__ import annotations
+
+from uav_perception.actions.ticks import TickGrid
+from uav_perception.inference.detector import Detector
+from uav_perception.inference.tiling import Tiling
+from uav_perception.msg import ClassNames, DetectionArray
+from uav_perception.nodes import conversions
+from uav_perception.nodes.diagnostics import Health
+from uav_perception.nodes.errors import NodeError
+from uav_perception.nodes.image_node import ImageNode
+from uav_perception.nodes.images import ImageHub
+from uav_perception.nodes.model_parameters import MODEL_PARAMETERS, backend_options, find_model
+from uav_perception.nodes.parameters import Parameter, Value
+from uav_perception.nodes.picture import Picture
+from uav_perception.nodes.publishing import publish
+from uav_perception.nodes.qos import OVERRIDABLE, latched, results
+from uav_perception.nodes.stamps import Arrival, StampOrder
+from uav_perception.nodes.stream import Pipeline
+from uav_perception.tracking.tracker import Tracker, TrackerOptions
+
+PARAMETERS = (
+    *MODEL_PARAMETERS,
+    Parameter(
+        "contract",
+        "",
+        "YAML contract of a foreign ONNX; empty: the model's own metadata, or the YAML beside it.",
+        change="unconfigured",
+    ),
+    Parameter("score_threshold", 0.3, "Detections below this score are left out.", minimum=0.0, maximum=1.0),
+    Parameter("iou_threshold", 0.6, "Overlap from which the weaker of two boxes falls.", minimum=0.0, maximum=1.0),
+    Parameter("class_agnostic", False, "Boxes of different classes suppress each other too."),
+    Parameter("max_detections", 300, "Most detections in one message, the best ones.", minimum=1, maximum=10000),
+    Parameter("max_rate", 0.0, "Most images looked at in a second [Hz]; 0 for all.", minimum=0.0, maximum=1000.0),
+    Parameter(
+        "tile_size",
+        0,
+        "Cut large images into square tiles with this side [px], for very small objects; 0 for whole images.",
+        minimum=0,
+        maximum=16384,
+        change="unconfigured",
+    ),
+    Parameter(
+        "tile_overlap", 0.2, "Shared part of neighbouring tiles.", minimum=0.0, maximum=0.9, change="unconfigured"
+    ),
+    Parameter("tracking", True, "Give objects ids that stay from image to image.", change="unconfigured"),
+    Parameter(
+        "camera_motion",
+        True,
+        "Take the camera's own motion out of the tracks and their velocities (needs tracking).",
+        change="unconfigured",
+    ),
+    Parameter(
+        "track_low_score",
+        0.1,
+        "A tracked object stays reported down to this score, also below score_threshold.",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    Parameter(
+        "max_lost",
+        2.0,
+        "A track that is not seen for this long ends [s].",
+        minimum=0.05,
+        maximum=60.0,
+        change="unconfigured",
+    ),
+    Parameter(
+        "vision_msgs",
+        False,
+        "Publish ~/detections_vision (vision_msgs/Detection2DArray) as well.",
+        change="unconfigured",
+    ),
+)
+_NEW_TRACK_MARGIN = 0.05  # a new track needs this much more score than an old one keeps
+
+
+def tracker_options(score_threshold: float, low_score: float, max_lost: float, camera_motion: bool) -> TrackerOptions:
+    """The tracker's thresholds that go with the node's."""
+    return TrackerOptions(
+        high_score=score_threshold,
+        low_score=min(low_score, score_threshold),
+        new_score=min(1.0, score_threshold + _NEW_TRACK_MARGIN),
+        max_lost_s=max_lost,
+        camera_motion=camera_motion,
+    )
+
+
+class DetectorNode(ImageNode):
+    """Publishes ``~/detections`` for every image it looks at, and its latched ``~/class_names``.
+
+    Args:
+        hub: the process's image subscriptions; None for one of its own.
+        options: further arguments of `rclpy.lifecycle.LifecycleNode`.
+    """
+
+    def __init__(self, hub: ImageHub | None = None, **options: object) -> None:
+        self._detector: Detector | None = None
+        self._tracker: Tracker | None = None
+        self._pipeline: Pipeline[Picture] | None = None
+        self._outputs: dict[str, object] = {}
+        self._order = StampOrder()
+        self._ticks: TickGrid | None = None
+        super().__init__("detector", PARAMETERS, hub, **options)
+
+    def configure(self) -> None:
+        """Load the model, run it, and announce its classes."""
+        values = self.parameters
+        path = find_model(str(values["model"]), "detector")
+        tile = int(values["tile_size"])
+        self._detector = Detector(
+            path,
+            backend=values["backend"],
+            tiling=Tiling(tile, tile, values["tile_overlap"]) if tile else None,
+            contract_file=values["contract"] or None,
+            options=backend_options(values),
+        )
+        self._tracker = Tracker(self._tracker_options()) if values["tracking"] else None
+        self._apply_thresholds()
+        self._detector.warm_up()
+        contract = self._detector.contract
+        self._advertise()
+        names = conversions.to_class_names(contract.name, contract.task, contract.class_names)
+        publish(self._outputs["class_names"], names, self)
+        self.get_logger().info(
+            f"{contract.name}: {len(contract.class_names)} classes, input {contract.input_width}x"
+            f"{contract.input_height}, {self._detector.backend.description}"
+        )
+
+    def activate(self) -> None:
+        """Begin to take images."""
+        self._limit_rate(float(self.parameters["max_rate"]))
+        self._pipeline = Pipeline(self, self._look, "detector worker")
+        self.listen(self._take_picture)
+
+    def deactivate(self) -> None:
+        """Take no more images; the model stays loaded, the tracks end."""
+        self.stop_listening()
+        if self._pipeline is not None:
+            self._pipeline.stop()
+            self._pipeline = None
+        self._order.restart()
+        if self._tracker is not None:
+            self._tracker.reset()
+
+    def cleanup(self) -> None:
+        """Let go of the model and the publishers."""
+        self._detector = self._tracker = None
+        for publisher in self._outputs.values():
+            self.destroy_publisher(publisher)
+        self._outputs = {}
+
+    def parameter_changed(self, name: str, value: Value) -> None:
+        """Thresholds and rates take effect with the next image."""
+        if name == "max_rate":
+            self._limit_rate(float(value))
+        elif self._detector is not None:
+            self._apply_thresholds()
+
+    def health(self) -> Health:
+        """The worker's counts, and what runs."""
+        health = self._pipeline.health()
+        values = {
+            "backend": self._detector.backend.description,
+            "model": self._detector.contract.name,
+            **self._stage_times(),
+            "late_images": self._order.late,
+            "time_jumps": self._order.jumps,
+        }
+        return self.input_health(Health(health.level, health.message, {**health.values, **values}))
+
+    def _advertise(self) -> None:
+        self._outputs = {
+            "detections": self.create_publisher(
+                DetectionArray, "~/detections", results(), qos_overriding_options=OVERRIDABLE
+            ),
+            "class_names": self.create_publisher(ClassNames, "~/class_names", latched()),
+        }
+        if self.parameters["vision_msgs"]:
+            try:
+                from vision_msgs.msg import Detection2DArray
+            except ModuleNotFoundError as error:
+                raise NodeError(
+                    "the parameter vision_msgs is true, but vision_msgs is not installed. Install "
+                    "ros-$ROS_DISTRO-vision-msgs, or set it to false."
+                ) from error
+            self._outputs["vision"] = self.create_publisher(Detection2DArray, "~/detections_vision", results())
+
+    def _tracker_options(self) -> TrackerOptions:
+        names = ("score_threshold", "track_low_score", "max_lost", "camera_motion")
+        return tracker_options(*(self.parameters[name] for name in names))
+
+    def _apply_thresholds(self) -> None:
+        detector = self._detector
+        detector.iou_threshold = self.parameters["iou_threshold"]
+        detector.class_agnostic = self.parameters["class_agnostic"]
+        detector.max_detections = self.parameters["max_detections"]
+        if self._tracker is None:
+            detector.score_threshold = self.parameters["score_threshold"]
+        else:  # the tracker's second stage lives on weak detections, and leaves out those that belong to no track
+            self._tracker.options = self._tracker_options()
+            detector.score_threshold = self._tracker.options.low_score
+
+    def _stage_times(self) -> dict[str, float]:
+        timings = self._detector.timings
+        if timings is None:
+            return {}
+        return {f"{stage}_ms": getattr(timings, stage) for stage in ("preprocess", "inference", "postprocess")}
+
+    def _limit_rate(self, rate: float) -> None:
+        self._ticks = TickGrid(rate) if rate > 0.0 else None
+
+    def _take_picture(self, picture: Picture) -> None:
+        arrival = self._order.judge(picture.stamp_ns)
+        if arrival is Arrival.LATE:
+            return
+        if arrival is Arrival.JUMP:  # the tracker sees it in the stamps and starts anew by itself
+            self.get_logger().info("time went back; tracks start anew")
+        if self._ticks is None or self._ticks.due(picture.time_ns):
+            self._pipeline.worker.put(picture)
+
+    def _look(self, picture: Picture) -> None:
+        """On the worker's thread: detect, track and publish."""
+        frame = picture.frame()
+        detections = self._detector.detect(frame.image)
+        if self._tracker is not None:
+            detections = self._tracker.update(detections, picture.time_ns, image=frame.image)
+        contract = self._detector.contract
+        message = conversions.to_detection_array(
+            detections,
+            contract.class_names,
+            conversions.to_header(picture.stamp_ns, picture.frame_id),
+            frame.width,
+            frame.height,
+            contract.name,
+        )
+        if "vision" in self._outputs:
+            publish(self._outputs["vision"], conversions.to_vision_msgs(message), self)
+        if publish(self._outputs["detections"], message, self):
+            self._pipeline.published(picture.received, picture.stamp_ns)

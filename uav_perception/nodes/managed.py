@@ -1,0 +1,157 @@
+"""The base of every node here: a lifecycle node that starts itself and says why it refuses."""
+
+from __future__ import annotations
+
+import traceback
+
+from lifecycle_msgs.msg import State
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from uav_perception.errors import UavPerceptionError
+from uav_perception.nodes.diagnostics import ERROR, OK, STALE, Diagnostics, Health
+from uav_perception.nodes.parameters import Parameter, Parameters, Value
+
+COMMON_PARAMETERS = (
+    Parameter("autostart", True, "Configure and activate at the start, without a lifecycle manager.", change="never"),
+    Parameter("hardware_id", "", "What diagnostics name as the hardware; empty: this machine's name.", change="never"),
+)
+
+# What a user can mend: our own errors, files and devices, values that a library refuses.
+EXPECTED_ERRORS = (UavPerceptionError, OSError, ValueError)
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node with checked parameters, autostart and diagnostics.
+
+    A derived node implements `configure`, `activate`, `deactivate` and `cleanup`, which raise when something is wrong.
+    The reason is logged and shown in diagnostics, the transition fails, and the process lives on.
+
+    Args:
+        name: the node's default name.
+        table: its own parameters.
+        options: further arguments of `rclpy.lifecycle.LifecycleNode`.
+    """
+
+    def __init__(self, name: str, table: tuple[Parameter, ...], **options: object) -> None:
+        super().__init__(name, **options)
+        self._refusal = ""
+        self.parameters = Parameters(self, COMMON_PARAMETERS + table, self._is_unconfigured, self.parameter_changed)
+        self._diagnostics = Diagnostics(self, self._report, str(self.parameters["hardware_id"]))
+        self._autostart_timer = None
+        if self.parameters["autostart"]:
+            self._autostart_timer = self.create_timer(
+                0.0, self._autostart, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            )
+
+    # What a derived node implements.
+
+    def configure(self) -> None:
+        """Load and warm up what the node needs. Raises with the reason when it cannot."""
+
+    def activate(self) -> None:
+        """Subscribe and begin."""
+
+    def deactivate(self) -> None:
+        """Stop taking input; what was loaded stays."""
+
+    def cleanup(self) -> None:
+        """Let go of everything; also after a failed `configure` and at shutdown. Must not raise."""
+
+    def parameter_changed(self, name: str, value: Value) -> None:
+        """A parameter was accepted at run time."""
+
+    def health(self) -> Health:
+        """The state while the node is active."""
+        return Health(OK, "active")
+
+    # The lifecycle.
+
+    @property
+    def state_label(self) -> str:
+        """``unconfigured``, ``inactive``, ``active`` or ``finalized``."""
+        return self._state_machine.current_state[1]
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load; a refusal leaves the node unconfigured."""
+
+        def load() -> None:
+            self.parameters.require_valid()
+            self.configure()
+
+        result = self._attempt("configure", load)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self.cleanup()
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin; a refusal leaves the node inactive."""
+        result = self._attempt("activate", self.activate)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self.deactivate()
+            return result
+        self.get_logger().info("active")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop taking input."""
+        self._attempt("deactivate", self.deactivate)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of what was loaded."""
+        self.cleanup()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good."""
+        self.deactivate()
+        self.cleanup()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to unconfigured after an unexpected error, so that the node can be configured again."""
+        self.deactivate()
+        self.cleanup()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _attempt(self, what: str, step: object) -> TransitionCallbackReturn:
+        try:
+            step()
+        except EXPECTED_ERRORS as error:
+            self._refusal = f"cannot {what}: {error}"
+            self.get_logger().error(self._refusal)
+            return TransitionCallbackReturn.FAILURE
+        except ModuleNotFoundError as error:
+            self._refusal = f"cannot {what}: the module {error.name!r} is missing."
+            self.get_logger().error(self._refusal)
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would swallow it without a word
+            self._refusal = f"cannot {what}, unexpectedly: {type(error).__name__}: {error}"
+            self.get_logger().error(f"{self._refusal}\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        self._refusal = ""
+        return TransitionCallbackReturn.SUCCESS
+
+    def _is_unconfigured(self) -> bool:
+        return self._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
+
+    def _autostart(self) -> None:
+        self.destroy_timer(self._autostart_timer)
+        self._autostart_timer = None
+        if self._is_unconfigured() and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def _report(self) -> Health:
+        if self._refusal:
+            return Health(ERROR, self._refusal, {"state": self.state_label})
+        if self.state_label != "active":
+            return Health(STALE, self.state_label, {"state": self.state_label})
+        health = self.health()
+        return Health(health.level, health.message, {"state": self.state_label, **health.values})
+
+    def destroy_node(self) -> None:
+        """Stop the node's threads before its handles go."""
+        self.deactivate()
+        self.cleanup()
+        super().destroy_node()

@@ -1,0 +1,116 @@
+"""A thread with a one-slot mailbox: the newest item wins, and every item that was overtaken is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class NewestWorker(Generic[Item]):
+    """Processes items on a thread of its own, always the newest one.
+
+    An item that waits is replaced by a newer one and counted as dropped. An exception in ``process`` is handed to
+    ``on_error`` and counted; the thread goes on with the next item.
+
+    Args:
+        process: called with one item at a time, on the worker's thread.
+        on_error: called on the worker's thread with the exception that ``process`` raised.
+        name: the thread's name, as debuggers show it.
+    """
+
+    def __init__(self, process: Callable[[Item], None], on_error: Callable[[Exception], None], name: str) -> None:
+        self._process = process
+        self._on_error = on_error
+        self._condition = threading.Condition()
+        self._item: Item | None = None
+        self._stopping = False
+        self._busy = False
+        self._received = 0
+        self._processed = 0
+        self._dropped = 0
+        self._failed = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """``received``, ``processed``, ``dropped`` (overtaken by a newer one or cleared) and ``failed`` so far."""
+        with self._condition:
+            return {
+                "received": self._received,
+                "processed": self._processed,
+                "dropped": self._dropped,
+                "failed": self._failed,
+            }
+
+    def put(self, item: Item) -> None:
+        """Hand over an item; never waits for the network. After `stop` the item counts as dropped."""
+        with self._condition:
+            self._received += 1
+            if self._stopping or self._item is not None:
+                self._dropped += 1
+            if not self._stopping:
+                self._item = item
+                self._condition.notify_all()
+
+    def clear(self) -> None:
+        """Forget the waiting item, when there is one, and count it as dropped."""
+        with self._condition:
+            if self._item is not None:
+                self._item = None
+                self._dropped += 1
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing waits and nothing is being processed.
+
+        Args:
+            timeout: the longest wait [s].
+
+        Returns:
+            Whether the worker became idle in time.
+        """
+        with self._condition:
+            return self._condition.wait_for(lambda: self._item is None and not self._busy, timeout)
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """End the thread after the item in work; a waiting one is dropped.
+
+        Args:
+            timeout: the longest wait for the item in work [s].
+
+        Returns:
+            Whether the thread has ended.
+        """
+        with self._condition:
+            self._stopping = True
+            if self._item is not None:
+                self._item = None
+                self._dropped += 1
+            self._condition.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._stopping or self._item is not None)
+                if self._stopping:
+                    return
+                item, self._item = self._item, None
+                self._busy = True
+            failed = False
+            try:
+                self._process(item)
+            except Exception as error:  # the thread must outlive any image; the owner logs and counts it
+                failed = True
+                self._on_error(error)
+            item = None  # let go of the image while waiting
+            with self._condition:
+                self._busy = False
+                self._failed += failed
+                self._processed += not failed
+                self._condition.notify_all()
