@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from uav_perception.actions.model import ActionModel
 from uav_perception.actions.recogniser import Recogniser, RecogniserOptions
 from uav_perception.inference.detections import Detections
 from uav_perception.msg import ActionArray, ClassNames, DetectionArray
@@ -14,7 +15,7 @@ from uav_perception.nodes.diagnostics import WARN, Health
 from uav_perception.nodes.image_node import ImageNode
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.matching import StampMatcher
-from uav_perception.nodes.model_parameters import MODEL_PARAMETERS, find_model
+from uav_perception.nodes.model_parameters import MODEL_PARAMETERS, backend_options, find_model
 from uav_perception.nodes.parameters import Parameter, Value
 from uav_perception.nodes.picture import Picture
 from uav_perception.nodes.publishing import publish
@@ -106,8 +107,9 @@ class ActionNode(ImageNode):
             crop_scale=self.parameters["crop_scale"],
             track_budget=self.parameters["track_budget"],
         )
-        self._recogniser = Recogniser(path, self.parameters["backend"], options)
-        model = self._recogniser.model
+        contract_file = self.parameters["contract"] or None
+        model = ActionModel(path, self.parameters["backend"], contract_file, backend_options(self.parameters))
+        self._recogniser = Recogniser(model, options=options)
         contract = model.contract
         self._recogniser.update(np.zeros((contract.input_height, contract.input_width, 3), np.uint8), 0)
         self._recogniser.reset()
@@ -119,7 +121,7 @@ class ActionNode(ImageNode):
         publish(self._outputs["class_names"], names, self)
         self.get_logger().info(
             f"{contract.name}: {len(contract.class_names)} classes, {model.segments} images in "
-            f"{options.window_s or model.window_s:g} s, {self.parameters['backend']}"
+            f"{options.window_s or model.window_s:g} s, {model.description}"
         )
 
     def activate(self) -> None:
@@ -166,7 +168,7 @@ class ActionNode(ImageNode):
         health = self._pipeline.health()
         recogniser = self._recogniser
         values = {
-            "backend": self.parameters["backend"],
+            "backend": recogniser.model.description,
             "model": recogniser.model.contract.name,
             "scope": self.parameters["scope"],
             "late_images": self._order.late,

@@ -22,12 +22,6 @@ from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
-    Parameter(
-        "contract",
-        "",
-        "YAML contract of a foreign ONNX; empty: the model's own metadata, or the YAML beside it.",
-        change="unconfigured",
-    ),
     Parameter("score_threshold", 0.3, "Detections below this score are left out.", minimum=0.0, maximum=1.0),
     Parameter("iou_threshold", 0.6, "Overlap from which the weaker of two boxes falls.", minimum=0.0, maximum=1.0),
     Parameter("class_agnostic", False, "Boxes of different classes suppress each other too."),

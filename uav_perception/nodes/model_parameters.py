@@ -16,6 +16,12 @@ MODEL_PARAMETERS = (
         "Path of the ONNX model, or the name of one in the package's models/.",
         change="unconfigured",
     ),
+    Parameter(
+        "contract",
+        "",
+        "YAML contract of a foreign ONNX; empty: the model's own metadata, or the YAML beside it.",
+        change="unconfigured",
+    ),
     Parameter("backend", "onnxruntime", "Inference engine.", choices=BACKENDS, change="unconfigured"),
     Parameter(
         "threads",
