@@ -70,7 +70,7 @@ class Detector:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
-        class_agnostic: bool = False,
+        class_agnostic: bool | None = None,
         tiling: Tiling | None = None,
         contract_file: str | Path | None = None,
         options: BackendOptions | None = None,
@@ -82,7 +82,7 @@ class Detector:
         self.score_threshold = _first(score_threshold, given.get("score_threshold"), DEFAULT_SCORE_THRESHOLD)
         self.iou_threshold = _first(iou_threshold, given.get("iou_threshold"), DEFAULT_IOU_THRESHOLD)
         self.max_detections = int(_first(max_detections, given.get("max_detections"), DEFAULT_MAX_DETECTIONS))
-        self.class_agnostic = class_agnostic
+        self.class_agnostic = bool(_first(class_agnostic, given.get("class_agnostic"), False))
         self.tiling = tiling
         self._check_thresholds()
         self.backend = make_backend(backend, path, options)
