@@ -196,9 +196,9 @@ def describe_bag(path: str | Path) -> dict[str, object]:
                 "messages": reader.message_count,
                 "topics": sorted(topics, key=lambda topic: topic["name"]),
             }
-    except (AnyReaderError, ReaderError) as error:
+    except (AnyReaderError, ReaderError, FileNotFoundError) as error:
         raise FrameError(
-            f"{path} cannot be read as a bag: {error}. Give the folder that holds metadata.yaml."
+            f"{path} cannot be read as a bag ({error}). Give the folder that holds metadata.yaml."
         ) from error
 
 
