@@ -126,8 +126,11 @@ class Layout:
 
     def add_group(self, activity: Activity, path: Path, start: float = -np.inf, end: float = np.inf) -> Group:
         """People with an activity on a given path, with the bicycle or crate that they need."""
-        people = tuple(self.builder.person(random_look(self.rng)) for _ in range(activity.members))
-        return self.add_group_of(activity, path, people, start, end)
+        return self.add_group_of(activity, path, self.people(activity.members), start, end)
+
+    def people(self, count: int) -> tuple[Entity, ...]:
+        """New people, to be given to groups."""
+        return tuple(self.builder.person(random_look(self.rng)) for _ in range(count))
 
     def add_group_of(
         self, activity: Activity, path: Path, people: tuple[Entity, ...], start: float = -np.inf, end: float = np.inf

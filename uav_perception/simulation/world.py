@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uav_perception.simulation.activities import IDLE, Activity
+from uav_perception.simulation.activities import IDLE, Activity, Pose
 from uav_perception.simulation.scene import Entity, Scene
+
+EASE_SECONDS = 0.5  # from the pose of one action into that of the next
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ class ObjectState:
 class World:
     """The moving content of a scene.
 
-    A person may belong to several groups at different times (one action after the other); a person whom no group places
-    at some time is hidden below the ground.
+    A person may belong to several groups at different times (one action after the other), and glides from the pose of
+    one into that of the next. Who is in no group at some time is hidden below the ground.
     """
 
     def __init__(
@@ -123,39 +125,68 @@ class World:
         self.scene, self.groups, self.drivers = scene, groups, drivers
         for entity, x, y, yaw in parked:
             scene.place(entity, x, y, yaw)
+        self._before = {
+            (group, person): before
+            for group in groups
+            for person in group.people
+            for before in groups
+            if person in before.people and before.end == group.start
+        }
         self._parked = [ObjectState(entity, (x, y, 0.0), (0.0, 0.0, 0.0), yaw, "") for entity, x, y, yaw in parked]
 
     def advance(self, t: float) -> list[ObjectState]:
         """Place and pose everything for time ``t`` [s], and say where everything is."""
         states = list(self._parked)
-        hidden = {entity for group in self.groups for entity in (*group.people, group.prop) if entity is not None}
         for group in self.groups:
             if group.start <= t < group.end:
                 states += self._place_group(group, t)
-                hidden -= {*group.people, group.prop}
         for driver in self.drivers:
             x, y, yaw = driver.at(t)
             self.scene.place(driver.entity, x, y, yaw)
             velocity = (driver.speed * np.cos(yaw), driver.speed * np.sin(yaw), 0.0)
             states.append(ObjectState(driver.entity, (x, y, 0.0), velocity, yaw, ""))
-        for entity in hidden:
-            self.scene.hide(entity)
+        shown = {state.entity.index for state in states}
+        for entity in self.scene.entities:
+            if entity.index not in shown:
+                self.scene.hide(entity)
         self.scene.settle()
         return states
 
-    def _member_places(self, group: Group, t: float) -> list[tuple[float, float, float]]:
+    def _stance(self, group: Group, member: int, t: float) -> tuple[float, float, float, Pose]:
+        """Place [m], heading [rad] and pose of one member, as the activity has it."""
         x0, y0, heading = group.centre(t)
+        pose = group.activity.poses(t)[member]
         c, s = np.cos(heading), np.sin(heading)
-        return [(x0 + c * p.x - s * p.y, y0 + s * p.x + c * p.y, heading + p.yaw) for p in group.activity.poses(t)]
+        return x0 + c * pose.x - s * pose.y, y0 + s * pose.x + c * pose.y, heading + pose.yaw, pose
+
+    def _eased_stance(self, group: Group, member: int, t: float) -> tuple[float, float, float, Pose]:
+        """As :meth:`_stance`, but in the first moments of an action still coming from the one before."""
+        x, y, yaw, pose = self._stance(group, member, t)
+        before = self._before.get((group, group.people[member]))
+        share = (t - group.start) / EASE_SECONDS
+        if before is None or share >= 1:
+            return x, y, yaw, pose
+        x0, y0, yaw0, pose0 = self._stance(before, before.people.index(group.people[member]), t)
+        if pose.seat is not None or pose0.seat is not None:
+            return x, y, yaw, pose  # nobody glides onto a saddle
+        w = share * share * (3 - 2 * share)
+        turn = (yaw - yaw0 + np.pi) % (2 * np.pi) - np.pi
+        eased = Pose(
+            pose.x,
+            pose.y,
+            pose.yaw,
+            (1 - w) * pose0.pitch + w * pose.pitch,
+            (1 - w) * pose0.angles + w * pose.angles,
+            (1 - w) * pose0.lift + w * pose.lift,
+        )
+        return (1 - w) * x0 + w * x, (1 - w) * y0 + w * y, yaw0 + w * turn, eased
 
     def _place_group(self, group: Group, t: float) -> list[ObjectState]:
         states, step = [], 0.02
         action = group.activity.action
-        places = self._member_places(group, t)
-        later = self._member_places(group, t + step)
-        for entity, pose, (x, y, yaw), (x1, y1, _) in zip(
-            group.people, group.activity.poses(t), places, later, strict=True
-        ):
+        for member, entity in enumerate(group.people):
+            x, y, yaw, pose = self._eased_stance(group, member, t)
+            x1, y1, _, _ = self._eased_stance(group, member, t + step)
             self.scene.pose(entity, x, y, yaw, pose)
             velocity = ((x1 - x) / step, (y1 - y) / step, 0.0)
             states.append(ObjectState(entity, (x, y, 0.0), velocity, yaw, "" if action == IDLE else action))
