@@ -79,6 +79,35 @@ def test_the_teacher_stays_out_of_state_parameters_and_training_mode():
     assert next(teacher.parameters()).dtype == torch.float64  # it follows .to() and the like
 
 
+@pytest.mark.parametrize("method", ["ld_ours", "fgd", "crosskd"])
+def test_losses_are_float32_under_mixed_precision(method):
+    student, teacher = detector(1).eval(), detector(2)
+    options = {"method": method}
+    if method == "ld_ours":
+        options["cid"] = {"global_tensor": "none"}  # its mask is drawn anew each time
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _, mixed = step(student, teacher, options)
+    _, full = step(student, teacher, options)
+    for name, loss in mixed.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(full[name].item(), rel=0.1)
+
+
+def test_known_answers_of_the_teacher_replace_its_forward_pass():
+    student, teacher = detector(1).eval(), detector(2)
+    distiller, losses = step(student, teacher, {"method": "ld"})
+    images, targets = batch()
+    with torch.no_grad():
+        taught = teacher(images)
+    output = student(images)
+    assignment = student.head.assign(output.head.grid, targets)
+    teacher.forward = None  # calling it would fail
+    again = distiller(images, output, assignment, taught=taught)
+    assert {name: loss.item() for name, loss in again.items()} == pytest.approx(
+        {name: loss.item() for name, loss in losses.items()}
+    )
+
+
 def test_the_trained_layers_are_the_methods_own():
     student, teacher = detector(1), detector(2)
     distiller, _ = step(student, teacher, {"method": "ld_ours"})

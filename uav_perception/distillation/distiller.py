@@ -36,18 +36,18 @@ _Constants = TypeVar("_Constants")
 
 
 def view_of(head: DenseHead, output: DetectorOutput) -> DenseView:
-    """What a detector said of a batch, in the form that the methods read."""
+    """What a detector said of a batch, in the form that the methods read; float32, whatever the network ran in."""
     said = output.head
     distributions = None
     if head.config.distribution:
         distributions = said.flat_regressions().unflatten(-1, (4, head.config.reg_max + 1))
     return DenseView(
-        features=output.features,
+        features=[level.float() for level in output.features],
         class_logits=said.flat_class_logits(),
         boxes=head.decode(said),
         distributions=distributions,
-        regression=said.regressions,
-        towers=said.regression_towers,
+        regression=[level.float() for level in said.regressions],
+        towers=[level.float() for level in said.regression_towers],
         centerness=None if said.centerness is None else said.flat_centerness(),
     )
 
@@ -121,16 +121,24 @@ class Distiller(nn.Module):
         self.teacher._apply(fn)  # the teacher follows to the device
         return super()._apply(fn, recurse)
 
-    def forward(self, images: Tensor, output: DetectorOutput, assignment: Assignment) -> dict[str, Tensor]:
+    def forward(
+        self,
+        images: Tensor,
+        output: DetectorOutput,
+        assignment: Assignment,
+        taught: DetectorOutput | None = None,
+    ) -> dict[str, Tensor]:
         """The method's losses, weighted, as scalars to be added to the student's own.
 
         Args:
             images: (B, 3, H, W), as the student saw them.
             output: the student's output on them.
             assignment: the student's targets.
+            taught: the teacher's output on these images where it is known already (fixed crops); None runs the teacher.
         """
-        with torch.no_grad():
-            taught = self.teacher(images, keep_stages=self.keep_stages)
+        if taught is None:
+            with torch.no_grad():
+                taught = self.teacher(images, keep_stages=self.keep_stages)
         teacher_head, student_head = self.teacher.head, self._beside["head"]
         is_fcos = student_head.decoder == "fcos"
         scene = Scene(
@@ -145,7 +153,8 @@ class Distiller(nn.Module):
             own = view_of(teacher_head, crossed)
         else:
             own = view_of(student_head, output)
-        return self.method(own, view_of(teacher_head, taught), scene)
+        with torch.autocast(images.device.type, enabled=False):  # sums of squares overflow half precision
+            return self.method(own, view_of(teacher_head, taught), scene)
 
 
 def _constants(kind: type[_Constants], build: Callable[..., _Constants], options: Mapping[str, Any]) -> _Constants:

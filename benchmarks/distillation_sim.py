@@ -1,0 +1,260 @@
+"""Does distillation help on small objects? Student, FGD, LD, LD+Ours, BCKD, BCKD+Ours on simulated flights.
+
+    uav-perception simulate detection data/det_train --images 1600 --seed 101
+    python benchmarks/distillation_sim.py data/det_train
+
+Everything is cut down to what one CPU core trains: crops of 192 px, a GFL on MobileNetV3-small with 32-channel neck and
+head as the student, a GFL on ResNet-18 with 96 channels as the teacher, all from scratch, AdamW with a one-cycle rate.
+The first images of the set are for training and the next ones, which show other scenes, for validation. The crops are
+fixed, so the teacher's answers to them (and to their mirror images) are computed once. Runs that are in the result file
+already are skipped: the benchmark can be stopped and started again. The paper's own schedule is in config/recipes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from uav_perception.datasets.coco import read_coco
+from uav_perception.datasets.detection_loading import ImageStore, collate
+from uav_perception.datasets.detection_transforms import Sample, flip, random_crop
+from uav_perception.distillation.distiller import Distiller, build_method
+from uav_perception.evaluation.detection import ImageTruth, coco_metrics, visdrone_metrics
+from uav_perception.files import replacing, write_json
+from uav_perception.inference.detections import Detections
+from uav_perception.inference.nms import nms
+from uav_perception.networks.detector import Detector, DetectorConfig, DetectorOutput
+from uav_perception.networks.heads.base import HeadOutput
+from uav_perception.provenance import provenance
+
+STUDENT = {"backbone": "mobilenet_v3_small", "neck_channels": 32, "head_channels": 32, "groups": 8, "stacked_convs": 2}
+TEACHER = {"backbone": "resnet18", "neck_channels": 96, "head_channels": 96, "groups": 16, "stacked_convs": 4}
+SCRATCH = {"head": "gfl", "frozen_stages": 0, "norm_eval": False}
+# Arm: options of the distiller (None for plain training), changes to the student.
+ARMS = {
+    "student": (None, {}),
+    "ld": ({"method": "ld"}, {}),
+    "ld_ours": ({"method": "ld_ours"}, {"fusion": "light_ml"}),
+    "bckd": ({"method": "bckd"}, {}),
+    "bckd_ours": ({"method": "bckd_ours"}, {"fusion": "light_ml"}),
+    "fgd": ({"method": "fgd"}, {}),
+}
+COLUMNS = ("AP", "AP50", "AP_small")
+SCORE_THRESHOLD, NMS_IOU, MAX_DETECTIONS = 0.05, 0.6, 500
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="simulated set with coco.json and images/")
+    parser.add_argument("--train-images", type=int, default=540, help="the first images; whole scenes of four")
+    parser.add_argument("--val-images", type=int, default=92, help="the images after them")
+    parser.add_argument("--size", type=int, default=192, help="side of the crops [px]")
+    parser.add_argument("--train-crops", type=int, default=600)
+    parser.add_argument("--val-crops", type=int, default=184)
+    parser.add_argument("--epochs", type=int, default=8, help="of a student")
+    parser.add_argument("--teacher-epochs", type=int, default=10)
+    parser.add_argument("--teacher-crops", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of student, ld and ld_ours")
+    parser.add_argument("--other-seeds", type=int, nargs="+", default=[0], help="of the other arms")
+    parser.add_argument("--work", type=Path, default=Path("runs/distillation_sim"), help="where the teacher is kept")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/distillation_sim.json"))
+    return parser.parse_args()
+
+
+def crops(store: ImageStore, images: range, count: int, size: int, seed: int) -> list[Sample]:
+    """Fixed crops around objects, spread evenly over some images of a set."""
+    rng, found = np.random.default_rng(seed), []
+    for number in tqdm(range(count), desc="crops"):
+        sample = store.sample(images[number * len(images) // count])
+        if sample is not None:
+            found.append(random_crop(sample, size, size, focus=1.0, rng=rng))
+    return found
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a network is trained."""
+
+    epochs: int
+    batch: int
+    rate: float
+    seed: int
+
+
+class TeacherAnswers:
+    """The teacher's output for every crop and its mirror image, in half precision."""
+
+    def __init__(self, teacher: Detector, samples: list[Sample]) -> None:
+        self.levels: dict[tuple[int, bool], tuple[list[torch.Tensor], ...]] = {}
+        with torch.no_grad():
+            for index, sample in enumerate(tqdm(samples, desc="teacher's answers")):
+                for mirrored in (False, True):
+                    images = collate([(flip(sample) if mirrored else sample, index)]).images
+                    said = teacher(images)
+                    self.grid = said.head.grid
+                    maps = (said.features, said.head.class_logits, said.head.regressions)
+                    self.levels[index, mirrored] = tuple([level[0].half() for level in part] for part in maps)
+
+    def batch(self, keys: list[tuple[int, bool]]) -> DetectorOutput:
+        """The output for these crops, as the teacher would give it."""
+        parts = zip(*(self.levels[key] for key in keys), strict=True)
+        features, logits, regressions = (
+            [torch.stack(level).float() for level in zip(*part, strict=True)] for part in parts
+        )
+        head = HeadOutput(logits, regressions, None, [], [], None, None, self.grid)
+        return DetectorOutput(features, head)
+
+
+def train(
+    network: Detector,
+    samples: list[Sample],
+    schedule: Schedule,
+    distiller: Distiller | None = None,
+    answers: TeacherAnswers | None = None,
+) -> None:
+    """Train in place; flips are the only augmentation."""
+    rng = np.random.default_rng(schedule.seed)
+    parameters = [*network.parameters(), *(distiller.parameters() if distiller else [])]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
+    steps = schedule.epochs * (len(samples) // schedule.batch)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=steps, pct_start=0.15)
+    network.train()
+    with tqdm(total=steps, mininterval=5) as bar:
+        for _ in range(schedule.epochs):
+            order = rng.permutation(len(samples))
+            for start in range(0, len(order) - schedule.batch + 1, schedule.batch):
+                keys = [(int(index), bool(rng.integers(2))) for index in order[start : start + schedule.batch]]
+                batch = collate([(flip(samples[i]) if mirrored else samples[i], i) for i, mirrored in keys])
+                output = network(batch.images)
+                assignment = network.head.assign(output.head.grid, batch.targets)
+                losses = network.head.losses(output.head, assignment)
+                if distiller is not None:
+                    losses |= distiller(batch.images, output, assignment, taught=answers.batch(keys))
+                loss = sum(losses.values())
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(parameters, 10.0)
+                optimiser.step()
+                rates.step()
+                bar.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
+                bar.update()
+
+
+def evaluate(network: Detector, samples: list[Sample], class_names: tuple[str, ...]) -> dict[str, dict[str, object]]:
+    """Both protocols on the validation crops."""
+    network.eval()
+    truths, found = [], []
+    for index, sample in enumerate(samples):
+        with torch.no_grad():
+            said = network(collate([(sample, index)]).images)
+            boxes, scores = network.head.decode(said.head)[0].numpy(), network.head.scores(said.head)[0].numpy()
+        cells, classes = np.nonzero(scores > SCORE_THRESHOLD)
+        boxes, scores = boxes[cells].clip(0, sample.image.shape[0]), scores[cells, classes]
+        keep = nms(boxes, scores, classes, NMS_IOU, MAX_DETECTIONS)
+        found.append(Detections(boxes[keep], scores[keep], classes[keep]))
+        height, width = sample.image.shape[:2]
+        truths.append(ImageTruth(sample.boxes, sample.labels, width=width, height=height))
+    both = {"coco": coco_metrics(truths, found, class_names), "visdrone": visdrone_metrics(truths, found, class_names)}
+    return {protocol: {k: v for k, v in row.items() if k != "per_class"} for protocol, row in both.items()}
+
+
+def summary(runs: list[dict]) -> dict[str, dict[str, object]]:
+    """Mean, spread (sample standard deviation) and values of each arm's numbers over its seeds."""
+    table: dict[str, dict[str, object]] = {}
+    for arm in ARMS:
+        of_arm = [run for run in runs if run["arm"] == arm]
+        if not of_arm:
+            continue
+        table[arm] = {"seeds": [run["seed"] for run in of_arm]}
+        for protocol, columns in (("coco", COLUMNS), ("visdrone", ("AP", "AP50"))):
+            for column in columns:
+                values = [run["metrics"][protocol][column] for run in of_arm]
+                table[arm][f"{protocol} {column}"] = {
+                    "mean": round(statistics.mean(values), 4),
+                    "spread": round(statistics.stdev(values), 4) if len(values) > 1 else None,
+                    "values": [round(value, 4) for value in values],
+                }
+    return table
+
+
+def main() -> None:
+    args = arguments()
+    setting = {k: v for k, v in vars(args).items() if isinstance(v, (int, float))} | {
+        "student": STUDENT,
+        "teacher": TEACHER,
+    }
+    done: dict = {"setting": setting, "runs": []}
+    if args.out.is_file():
+        done = json.loads(args.out.read_text(encoding="utf-8"))
+        if done["setting"] != setting:
+            raise SystemExit(f"{args.out} holds runs of another setting ({done['setting']}); give another --out.")
+    finished = {(run["arm"], run["seed"]) for run in done["runs"]}
+
+    dataset = read_coco(args.data / "coco.json", args.data / "images")
+    last = args.train_images + args.val_images
+    if len(dataset) < last:
+        raise SystemExit(f"{args.data} holds {len(dataset)} images; {last} are needed.")
+    store, class_names = ImageStore(dataset), dataset.class_names
+    training = range(args.train_images)
+    samples = crops(store, training, args.train_crops, args.size, seed=1)
+    tests = crops(store, range(args.train_images, last), args.val_crops, args.size, seed=2)
+
+    def record(arm: str, seed: int, network: Detector, seconds: float) -> None:
+        metrics = evaluate(network, tests, class_names)
+        done["runs"].append({"arm": arm, "seed": seed, "train_cpu_seconds": round(seconds, 1), "metrics": metrics})
+        done["objects"] = {"train": sum(len(s.boxes) for s in samples), "val": sum(len(s.boxes) for s in tests)}
+        done["summary"] = summary(done["runs"])
+        done["provenance"] = provenance(sorted({run["seed"] for run in done["runs"]}))
+        write_json(args.out, done)
+        row = metrics["coco"] | {"visdrone AP": metrics["visdrone"]["AP"]}
+        print(arm, seed, {name: row[name] for name in (*COLUMNS, "visdrone AP")}, f"{seconds:.0f} s", flush=True)
+
+    torch.manual_seed(100)
+    teacher = Detector(DetectorConfig(num_classes=len(class_names), **SCRATCH, **TEACHER))
+    weights = args.work / f"teacher_{args.size}_{args.teacher_crops}x{args.teacher_epochs}.pt"
+    if weights.is_file():
+        teacher.load_state_dict(torch.load(weights, weights_only=True))
+        teacher_seconds = None
+    else:
+        start = time.process_time()
+        teacher_samples = crops(store, training, args.teacher_crops, args.size, seed=3)
+        train(teacher, teacher_samples, Schedule(args.teacher_epochs, args.batch, 1e-3, 100))
+        teacher_seconds = time.process_time() - start
+        with replacing(weights) as temporary:
+            torch.save(teacher.state_dict(), temporary)
+    if "teacher_metrics" not in done:
+        done["teacher_metrics"] = evaluate(teacher, tests, class_names)
+        done["teacher_cpu_seconds"] = teacher_seconds
+        print("teacher", {name: done["teacher_metrics"]["coco"][name] for name in COLUMNS}, flush=True)
+    answers = TeacherAnswers(teacher.eval(), samples)
+
+    main_arms = ("student", "ld", "ld_ours")
+    plan = [(arm, seed) for seed in args.seeds for arm in main_arms]
+    plan += [(arm, seed) for seed in args.other_seeds for arm in ARMS if arm not in main_arms]
+    for arm, seed in plan:
+        if (arm, seed) in finished:
+            continue
+        options, changes = ARMS[arm]
+        torch.manual_seed(seed)
+        network = Detector(DetectorConfig(num_classes=len(class_names), **SCRATCH, **STUDENT, **changes))
+        distiller = None
+        if options is not None:
+            distiller = Distiller(teacher, build_method(options, network, teacher), network.head)
+        start = time.process_time()
+        train(network, samples, Schedule(args.epochs, args.batch, args.rate, seed), distiller, answers)
+        record(arm, seed, network, time.process_time() - start)
+
+
+if __name__ == "__main__":
+    main()
