@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from uav_perception.inference.contract import read_contract
 from uav_perception.inference.decoders import WITHOUT_NMS, make_decoder
 from uav_perception.inference.detections import Detections
 from uav_perception.inference.errors import ModelError
+from uav_perception.inference.model_file import input_shapes, load_model
 from uav_perception.inference.nms import nms
 from uav_perception.inference.preprocess import Preprocessor
 from uav_perception.inference.tiling import Tiling
@@ -85,7 +86,7 @@ class Detector:
         self.class_agnostic = bool(_first(class_agnostic, given.get("class_agnostic"), False))
         self.tiling = tiling
         self._check_thresholds()
-        self.backend = make_backend(backend, path, options)
+        self.backend = make_backend(backend, path, self._with_shapes(path, options))
         self._preprocess = Preprocessor(self.contract)
         self._input, self._constants = _feeds(
             self.backend.inputs, self.contract.input_width, self.contract.input_height
@@ -148,6 +149,13 @@ class Detector:
         result = Detections(place.to_picture(found.boxes[kept]), found.scores[kept], found.class_ids[kept])
         watch.lap("postprocess")
         return result
+
+    def _with_shapes(self, path: str | Path, options: BackendOptions) -> BackendOptions:
+        """Say the size of the picture input to engines that must know it before a graph with free sides is built."""
+        shape = (1, 3, self.contract.input_height, self.contract.input_width)
+        inputs = input_shapes(load_model(path, options.allow_external_data))
+        pictures = {name: shape for name, sides in inputs.items() if len(sides) == 4 and None in sides}
+        return replace(options, input_shapes={**pictures, **options.input_shapes})
 
     def _suppress(self, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
         if self.contract.decoder in WITHOUT_NMS:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +28,10 @@ class BackendOptions:
         providers: ONNX Runtime's execution providers, the first that works is used.
         allow_external_data: accept a model whose weights lie in other files.
         precision: "fp32" or "fp16", TensorRT only; INT8 is part of the model file.
-        cache_directory: where TensorRT's engines are kept; None for a folder beside the model.
+        cache_directory: where TensorRT's engines are kept; None for the folder ``engines`` beside the model, or one in
+            the user's cache where that cannot be written.
+        input_shapes: shapes of inputs that the graph leaves free, TensorRT only. A free batch needs none.
+        max_batch: largest batch of a graph with a free batch, TensorRT only.
 
     Raises:
         BackendError: an option is out of its range.
@@ -39,10 +43,14 @@ class BackendOptions:
     allow_external_data: bool = False
     precision: str = "fp32"
     cache_directory: Path | None = None
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    max_batch: int = 16
 
     def __post_init__(self) -> None:
         if self.threads < 0:
             raise BackendError(f"`threads` must be 0 (the engine chooses) or more, not {self.threads}.")
+        if self.max_batch < 1:
+            raise BackendError(f"`max_batch` must be 1 or more, not {self.max_batch}.")
         if self.precision not in PRECISIONS:
             raise BackendError(f"Unknown precision {self.precision!r}. Known are: {', '.join(PRECISIONS)}.")
 
