@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uav_perception.frames import cv_bridge
 from uav_perception.frames.encodings import ENCODINGS
 from uav_perception.frames.errors import FrameError
 from uav_perception.frames.raw_image import RawImage, data_bytes, from_array, to_bgr
@@ -72,7 +71,7 @@ def test_interleaved_encodings(name, channels, bits, bigendian):
     bgr = picture().round()
     stored = (bgr[..., channels] * (257 if bits == 16 else 1)).astype(f"{'>' if bigendian else '<'}u{bits // 8}")
     step = WIDTH * len(channels) * bits // 8
-    result = to_bgr(RawImage(HEIGHT, WIDTH, name, bigendian, step, stored.tobytes()), use_cv_bridge=False)
+    result = to_bgr(RawImage(HEIGHT, WIDTH, name, bigendian, step, stored.tobytes()))
     expected = bgr[..., [1, 1, 1]] if len(channels) == 1 else bgr
     assert result.dtype == np.uint8
     np.testing.assert_array_equal(result, expected)
@@ -83,10 +82,10 @@ def test_interleaved_encodings(name, channels, bits, bigendian):
 def test_bayer_patterns_are_named_by_their_first_two_rows(pattern, bits):
     flat = np.broadcast_to(np.array([40.0, 90.0, 200.0]), (HEIGHT, WIDTH, 3))
     data = (mosaic(flat, pattern) * (257 if bits == 16 else 1)).astype(f"<u{bits // 8}")
-    result = to_bgr(raw(f"bayer_{pattern}{bits}", data, WIDTH * bits // 8), use_cv_bridge=False)
+    result = to_bgr(raw(f"bayer_{pattern}{bits}", data, WIDTH * bits // 8))
     np.testing.assert_array_equal(result, flat)
     smooth = mosaic(picture(), pattern).round() * (257 if bits == 16 else 1)
-    result = to_bgr(raw(f"bayer_{pattern}{bits}", smooth.astype(f"<u{bits // 8}"), WIDTH * bits // 8), False)
+    result = to_bgr(raw(f"bayer_{pattern}{bits}", smooth.astype(f"<u{bits // 8}"), WIDTH * bits // 8))
     np.testing.assert_allclose(result[2:-2, 2:-2], picture()[2:-2, 2:-2], atol=2)
 
 
@@ -103,7 +102,7 @@ def test_bayer_patterns_are_named_by_their_first_two_rows(pattern, bits):
     ],
 )
 def test_yuv_encodings(name, data, step):
-    result = to_bgr(raw(name, data, step), use_cv_bridge=False)
+    result = to_bgr(raw(name, data, step))
     np.testing.assert_allclose(result, picture(), atol=6 if name != "nv24" else 2)
 
 
@@ -135,8 +134,8 @@ def test_row_padding_never_reaches_the_picture(data):
     for length in lengths:
         padded += [tight[at : at + length], rng.integers(0, 256, (step - row) * (length // row), np.uint8)]
         at += length
-    expected = to_bgr(RawImage(height, width, name, False, row, tight.tobytes()), False)
-    result = to_bgr(RawImage(height, width, name, False, step, np.concatenate(padded).tobytes()), False)
+    expected = to_bgr(RawImage(height, width, name, False, row, tight.tobytes()))
+    result = to_bgr(RawImage(height, width, name, False, step, np.concatenate(padded).tobytes()))
     np.testing.assert_array_equal(result, expected)
 
 
@@ -185,7 +184,7 @@ def test_an_array_becomes_fields_that_read_back_the_same(name):
     assert (fields.height, fields.width, fields.step) == (HEIGHT, WIDTH, WIDTH * kind.pixel_bytes)
     assert fields.data.tobytes() == image.tobytes()
     expected = image if kind.to_bgr is None else cv2.cvtColor(image, kind.to_bgr)
-    np.testing.assert_array_equal(to_bgr(fields, False), np.rint(expected * (255 / (2**kind.bits - 1))))
+    np.testing.assert_array_equal(to_bgr(fields), np.rint(expected * (255 / (2**kind.bits - 1))))
 
 
 def test_an_array_that_does_not_fit_its_encoding_is_refused():
@@ -195,13 +194,14 @@ def test_an_array_that_does_not_fit_its_encoding_is_refused():
         from_array(np.zeros((2, 2), np.uint8), "nv12")
 
 
-@pytest.mark.parametrize("name", sorted(ENCODINGS))
-def test_cv_bridge_agrees(name):
-    pytest.importorskip("cv_bridge", reason="cv_bridge is not installed (it comes with ROS 2)")
-    convert = cv_bridge.cv_bridge_conversion(name)
-    if convert is None:
-        pytest.skip(f"cv_bridge does not convert {name}")
-    kind = ENCODINGS[name]
-    data = np.random.default_rng(2).integers(0, 256, HEIGHT * WIDTH * kind.pixel_bytes, np.uint8)
-    image = raw(name, data, WIDTH * kind.pixel_bytes)
-    np.testing.assert_array_equal(to_bgr(image, use_cv_bridge=True), to_bgr(image, use_cv_bridge=False))
+def test_another_converter_can_be_put_in_its_place():
+    data = np.zeros((HEIGHT, WIDTH), np.uint8)
+    asked = []
+
+    def converters(name):
+        asked.append(name)
+        return (lambda pixels: np.full((*pixels.shape, 3), 7, np.uint8)) if name == "mono8" else None
+
+    assert to_bgr(raw("mono8", data, WIDTH), converters).max() == 7
+    np.testing.assert_array_equal(to_bgr(raw("8UC1", data, WIDTH), converters), np.zeros((HEIGHT, WIDTH, 3)))
+    assert asked == ["mono8", "8UC1"]

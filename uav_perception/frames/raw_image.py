@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from uav_perception.frames.cv_bridge import cv_bridge_conversion
 from uav_perception.frames.encodings import Encoding, encoding
 from uav_perception.frames.errors import FrameError
+
+# From the name of an encoding to a function of its pixels that gives BGR, or None to use OpenCV's.
+Converters = Callable[[str], Callable[[np.ndarray], np.ndarray] | None]
 
 MAX_SIDE = 65535  # px; longer sides do not occur in cameras and only in damaged messages
 
@@ -45,7 +48,7 @@ class RawImage:
     data: object
 
 
-def to_bgr(image: RawImage, use_cv_bridge: bool = True) -> np.ndarray:
+def to_bgr(image: RawImage, converters: Converters | None = None) -> np.ndarray:
     """Read the pixels of an image message.
 
     ``bgr8`` and ``8UC3`` give a view of the message's buffer (read-only if that is), padding at the row ends included.
@@ -54,7 +57,7 @@ def to_bgr(image: RawImage, use_cv_bridge: bool = True) -> np.ndarray:
 
     Args:
         image: the message's fields.
-        use_cv_bridge: convert with cv_bridge where it is installed and knows the encoding; the results agree.
+        converters: gives another function that converts an encoding, such as cv_bridge's; None for OpenCV's.
 
     Returns:
         uint8, shape (height, width, 3), BGR.
@@ -70,9 +73,9 @@ def to_bgr(image: RawImage, use_cv_bridge: bool = True) -> np.ndarray:
     pixels = _packed(image, kind, buffer)
     if kind.is_view:
         return pixels
-    bridge = cv_bridge_conversion(image.encoding) if use_cv_bridge else None
-    if bridge is not None:
-        return bridge(pixels)
+    convert = converters(image.encoding) if converters is not None else None
+    if convert is not None:
+        return convert(pixels)
     if kind.to_bgr is not None:
         pixels = cv2.cvtColor(pixels, kind.to_bgr)
     if kind.bits == 16:

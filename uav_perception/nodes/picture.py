@@ -11,6 +11,7 @@ from uav_perception.frames import cdr, compressed
 from uav_perception.frames.errors import FrameError
 from uav_perception.frames.frame import Frame
 from uav_perception.frames.raw_image import to_bgr
+from uav_perception.nodes.cv_bridge import cv_bridge_conversion
 
 
 class Picture:
@@ -65,4 +66,4 @@ class Picture:
     def _decode(self) -> np.ndarray:
         if self._is_compressed:
             return compressed.decode(self._source, self._format)
-        return to_bgr(self._source)
+        return to_bgr(self._source, cv_bridge_conversion)
