@@ -159,11 +159,12 @@ def plan_clips(seed: int, clips: int) -> list[ClipJob]:
         raise SimulationError(
             f"{clips} clips do not give every action a training and a test clip; ask for at least {least}."
         )
-    rng = np.random.default_rng([seed, ORDER_STREAM])
     actions = np.empty(clips, object)
-    for split in (in_test, ~in_test):
-        labels = np.resize(np.array(ACTION_CLASSES, object), split.sum())
-        actions[split] = rng.permutation(labels)
+    for number, split in enumerate((in_test, ~in_test)):
+        # Round after round of all classes, each in its own order: a shorter plan is the beginning of a longer one.
+        rng = np.random.default_rng([seed, ORDER_STREAM, number])
+        rounds = [rng.permutation(np.array(ACTION_CLASSES, object)) for _ in range(0, split.sum(), len(ACTION_CLASSES))]
+        actions[split] = np.concatenate(rounds)[: split.sum()]
     return [ClipJob(seed, int(scenes[i]), i, str(actions[i])) for i in range(clips)]
 
 

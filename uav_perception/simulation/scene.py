@@ -202,7 +202,9 @@ class SceneBuilder:
         model = mujoco.MjModel.from_xml_string(self._xml())
         for i, (texture, _) in enumerate(self._grounds):
             start = int(model.tex_adr[i])
-            model.tex_data[start : start + texture.size] = texture.reshape(-1)
+            model.tex_data[start : start + texture.size] = texture[::-1].reshape(
+                -1
+            )  # MuJoCo's row 0 is at the largest y
         return Scene(model, tuple(self._entities), self._light)
 
 
