@@ -4,15 +4,19 @@
     python benchmarks/distillation_sim.py data/det_train
 
 Everything is cut down to what one CPU core trains: crops of 192 px, a GFL on MobileNetV3-small with 32-channel neck and
-head as the student, a GFL on ResNet-18 with 96 channels as the teacher, all from scratch, AdamW with a one-cycle rate.
+head as the student, a GFL on ResNet-18 with 64 channels as the teacher, all from scratch, AdamW with a one-cycle rate.
 The first images of the set are for training and the next ones, which show other scenes, for validation. The crops are
-fixed, so the teacher's answers to them (and to their mirror images) are computed once. Runs that are in the result file
-already are skipped: the benchmark can be stopped and started again. The paper's own schedule is in config/recipes.
+fixed, so the teacher's answers to them (and to their mirror images) are computed once. The paper's own schedule is in
+config/recipes.
+
+Runs that are in the result file already are skipped: the benchmark can be stopped and started again. Once the teacher
+is there, several processes can share the work; give each its own --seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import statistics
 import time
@@ -37,7 +41,7 @@ from uav_perception.networks.heads.base import HeadOutput
 from uav_perception.provenance import provenance
 
 STUDENT = {"backbone": "mobilenet_v3_small", "neck_channels": 32, "head_channels": 32, "groups": 8, "stacked_convs": 2}
-TEACHER = {"backbone": "resnet18", "neck_channels": 96, "head_channels": 96, "groups": 16, "stacked_convs": 4}
+TEACHER = {"backbone": "resnet18", "neck_channels": 64, "head_channels": 64, "groups": 16, "stacked_convs": 3}
 SCRATCH = {"head": "gfl", "frozen_stages": 0, "norm_eval": False}
 # Arm: options of the distiller (None for plain training), changes to the student.
 ARMS = {
@@ -61,12 +65,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--train-crops", type=int, default=600)
     parser.add_argument("--val-crops", type=int, default=184)
     parser.add_argument("--epochs", type=int, default=8, help="of a student")
-    parser.add_argument("--teacher-epochs", type=int, default=10)
-    parser.add_argument("--teacher-crops", type=int, default=600)
+    parser.add_argument("--teacher-epochs", type=int, default=6)
+    parser.add_argument("--teacher-crops", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of student, ld and ld_ours")
-    parser.add_argument("--other-seeds", type=int, nargs="+", default=[0], help="of the other arms")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of student, ld and ld_ours")
+    parser.add_argument("--other-seeds", type=int, nargs="*", default=[0], help="of the other arms")
     parser.add_argument("--work", type=Path, default=Path("runs/distillation_sim"), help="where the teacher is kept")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/distillation_sim.json"))
     return parser.parse_args()
@@ -188,18 +192,57 @@ def summary(runs: list[dict]) -> dict[str, dict[str, object]]:
     return table
 
 
+class Results:
+    """The result file, which several processes may extend.
+
+    Args:
+        path: the JSON file.
+        setting: what all its runs share.
+
+    Raises:
+        SystemExit: the file holds runs of another setting.
+    """
+
+    def __init__(self, path: Path, setting: dict[str, object]) -> None:
+        self.path, self.setting = path, setting
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.read()["setting"] != setting:
+            raise SystemExit(f"{path} holds runs of another setting ({self.read()['setting']}); give another --out.")
+
+    def read(self) -> dict:
+        """What is known so far."""
+        if not self.path.is_file():
+            return {"setting": self.setting, "runs": []}
+        return json.loads(self.path.read_text(encoding="utf-8"))
+
+    def finished(self) -> set[tuple[str, int]]:
+        """Arm and seed of the runs that are there."""
+        return {(run["arm"], run["seed"]) for run in self.read()["runs"]}
+
+    def update(self, **values: object) -> None:
+        """Set some keys, under a lock."""
+        with open(self.path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            write_json(self.path, self.read() | values)
+
+    def add(self, run: dict) -> None:
+        """Append a run and renew the summary."""
+        with open(self.path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = self.read()
+            known["runs"].append(run)
+            known["summary"] = summary(known["runs"])
+            known["provenance"] = provenance(sorted({run["seed"] for run in known["runs"]}))
+            write_json(self.path, known)
+
+
 def main() -> None:
     args = arguments()
     setting = {k: v for k, v in vars(args).items() if isinstance(v, (int, float))} | {
         "student": STUDENT,
         "teacher": TEACHER,
     }
-    done: dict = {"setting": setting, "runs": []}
-    if args.out.is_file():
-        done = json.loads(args.out.read_text(encoding="utf-8"))
-        if done["setting"] != setting:
-            raise SystemExit(f"{args.out} holds runs of another setting ({done['setting']}); give another --out.")
-    finished = {(run["arm"], run["seed"]) for run in done["runs"]}
+    results = Results(args.out, setting)
 
     dataset = read_coco(args.data / "coco.json", args.data / "images")
     last = args.train_images + args.val_images
@@ -209,16 +252,6 @@ def main() -> None:
     training = range(args.train_images)
     samples = crops(store, training, args.train_crops, args.size, seed=1)
     tests = crops(store, range(args.train_images, last), args.val_crops, args.size, seed=2)
-
-    def record(arm: str, seed: int, network: Detector, seconds: float) -> None:
-        metrics = evaluate(network, tests, class_names)
-        done["runs"].append({"arm": arm, "seed": seed, "train_cpu_seconds": round(seconds, 1), "metrics": metrics})
-        done["objects"] = {"train": sum(len(s.boxes) for s in samples), "val": sum(len(s.boxes) for s in tests)}
-        done["summary"] = summary(done["runs"])
-        done["provenance"] = provenance(sorted({run["seed"] for run in done["runs"]}))
-        write_json(args.out, done)
-        row = metrics["coco"] | {"visdrone AP": metrics["visdrone"]["AP"]}
-        print(arm, seed, {name: row[name] for name in (*COLUMNS, "visdrone AP")}, f"{seconds:.0f} s", flush=True)
 
     torch.manual_seed(100)
     teacher = Detector(DetectorConfig(num_classes=len(class_names), **SCRATCH, **TEACHER))
@@ -233,17 +266,18 @@ def main() -> None:
         teacher_seconds = time.process_time() - start
         with replacing(weights) as temporary:
             torch.save(teacher.state_dict(), temporary)
-    if "teacher_metrics" not in done:
-        done["teacher_metrics"] = evaluate(teacher, tests, class_names)
-        done["teacher_cpu_seconds"] = teacher_seconds
-        print("teacher", {name: done["teacher_metrics"]["coco"][name] for name in COLUMNS}, flush=True)
+    if "teacher_metrics" not in results.read():
+        metrics = evaluate(teacher, tests, class_names)
+        objects = {"train": sum(len(s.boxes) for s in samples), "val": sum(len(s.boxes) for s in tests)}
+        results.update(teacher_metrics=metrics, teacher_cpu_seconds=teacher_seconds, objects=objects)
+        print("teacher", {name: metrics["coco"][name] for name in COLUMNS}, flush=True)
     answers = TeacherAnswers(teacher.eval(), samples)
 
     main_arms = ("student", "ld", "ld_ours")
     plan = [(arm, seed) for seed in args.seeds for arm in main_arms]
     plan += [(arm, seed) for seed in args.other_seeds for arm in ARMS if arm not in main_arms]
     for arm, seed in plan:
-        if (arm, seed) in finished:
+        if (arm, seed) in results.finished():
             continue
         options, changes = ARMS[arm]
         torch.manual_seed(seed)
@@ -253,7 +287,11 @@ def main() -> None:
             distiller = Distiller(teacher, build_method(options, network, teacher), network.head)
         start = time.process_time()
         train(network, samples, Schedule(args.epochs, args.batch, args.rate, seed), distiller, answers)
-        record(arm, seed, network, time.process_time() - start)
+        seconds = time.process_time() - start
+        metrics = evaluate(network, tests, class_names)
+        results.add({"arm": arm, "seed": seed, "train_cpu_seconds": round(seconds, 1), "metrics": metrics})
+        row = metrics["coco"] | {"visdrone AP": metrics["visdrone"]["AP"]}
+        print(arm, seed, {name: row[name] for name in (*COLUMNS, "visdrone AP")}, f"{seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
