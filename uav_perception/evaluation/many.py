@@ -1,0 +1,187 @@
+"""Many recordings: one after the other, in processes, or on a Ray cluster. The records are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from uav_perception.errors import UavPerceptionError
+from uav_perception.evaluation.clips import evaluate_clips, read_clips
+from uav_perception.evaluation.errors import EvaluationError
+from uav_perception.evaluation.pipeline import Pipeline
+from uav_perception.evaluation.record import FlightRecord, load_record, save_record
+from uav_perception.evaluation.recordings import Recording
+from uav_perception.evaluation.runner import evaluate_source
+from uav_perception.evaluation.settings import Settings, fingerprint
+
+SLICE = 500
+"""Images in a slice of a data set without order. Fixed, so that the records do not depend on the number of workers."""
+
+ATTEMPTS = 3
+"""How often a task is tried whose worker is killed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recording, or a slice of one, for one worker.
+
+    Attributes:
+        recording: what to evaluate.
+        part: first image and the one after the last, or None for all.
+        settings: how.
+        record: where the result goes.
+        fingerprint: of everything that the result depends on.
+    """
+
+    recording: Recording
+    part: tuple[int, int] | None
+    settings: Settings
+    record: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task that ended. ``error`` says why it has no record."""
+
+    task: Task
+    error: str | None = None
+
+
+def plan(recordings: Sequence[Recording], settings: Settings, folder: Path) -> list[Task]:
+    """Cut the work into tasks: a recording each, and slices of pictures without order.
+
+    Raises:
+        RecordingError: a data set cannot be read.
+    """
+    tasks = []
+    for recording in recordings:
+        parts: list[tuple[int, int] | None] = [None]
+        if recording.kind in ("visdrone", "coco") and settings.action_model is None:
+            source, _ = recording.open(settings)
+            parts = [(i, min(i + SLICE, len(source))) for i in range(0, len(source), SLICE)]
+        for part in parts:
+            name = recording.name if part is None else f"{recording.name}.{part[0]:06d}"
+            mark = fingerprint(settings, recording.path, part)
+            tasks.append(Task(recording, part, settings, str(folder / f"{name}.npz"), mark))
+    return tasks
+
+
+@lru_cache(maxsize=1)
+def _pipeline(settings: Settings) -> Pipeline:
+    """Models are loaded once a worker, not once a recording."""
+    return Pipeline(settings)
+
+
+def run_task(task: Task, progress: Callable[[int], None] = lambda count: None) -> Done:
+    """Evaluate and save one task. Errors that a user can mend become part of the result."""
+    try:
+        save_record(task.record, _evaluated(task, progress), task.fingerprint)
+    except UavPerceptionError as error:
+        return Done(task, str(error))
+    return Done(task)
+
+
+def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
+    recording, settings = task.recording, task.settings
+    pipeline = _pipeline(settings)
+    if recording.kind == "clips":
+        if pipeline.recogniser is None:
+            raise EvaluationError(f"{recording.name} is a data set of actions; give --action-model.")
+        clips, names = read_clips(Path(recording.path), settings)
+        return evaluate_clips(recording.name, clips, names, pipeline.recogniser.model, progress)
+    source, truth = recording.open(settings)
+    return evaluate_source(source, truth, pipeline, task.part, progress)
+
+
+def is_done(task: Task) -> bool:
+    """The record is there and was made by the same models, truth and settings."""
+    return load_record(task.record, task.fingerprint) is not None
+
+
+def run_serially(tasks: Sequence[Task], progress: Callable[[Task], Callable[[int], None]]) -> Iterator[Done]:
+    """One task after the other in this process.
+
+    Args:
+        tasks: the work.
+        progress: gives for a task what is told of each image.
+    """
+    for task in tasks:
+        yield run_task(task, progress(task))
+
+
+def run_in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Done]:
+    """Tasks in ``jobs`` processes, as they end. A task whose worker is killed is tried again.
+
+    Raises:
+        EvaluationError: a task's workers were killed :data:`ATTEMPTS` times.
+    """
+    attempts = dict.fromkeys(range(len(tasks)), 0)
+    open_tasks = set(attempts)
+    while open_tasks:
+        others = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(min(jobs, len(open_tasks)), multiprocessing.get_context("spawn"))
+        try:
+            futures = {pool.submit(run_task, tasks[i]): i for i in sorted(open_tasks)}
+            pending = set(futures)
+            while pending:
+                ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    yield future.result()
+                    open_tasks.discard(futures[future])
+        except BrokenProcessPool as error:
+            for i in open_tasks:
+                attempts[i] += 1
+                if attempts[i] >= ATTEMPTS:
+                    raise EvaluationError(
+                        f"The worker on {tasks[i].recording.name} was killed {ATTEMPTS} times, perhaps for memory. "
+                        "Use fewer --jobs; what is done is kept, go on with --resume."
+                    ) from error
+        finally:
+            if open_tasks:  # interrupted: the workers would finish their recordings first
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_on_ray(tasks: Sequence[Task], address: str) -> Iterator[Done]:
+    """Tasks on an existing Ray cluster, as they end. Recordings, models and the output must lie on shared storage.
+
+    Args:
+        tasks: the work.
+        address: of the cluster, such as "auto" or "ray://host:10001"; "local" starts one here.
+
+    Raises:
+        EvaluationError: Ray is not installed, or there is no cluster at the address.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise EvaluationError(
+            "--ray needs Ray, which is not installed: `pip install 'uav_perception[cluster]'`."
+        ) from error
+    try:
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise EvaluationError(f"There is no Ray cluster at {address!r}: {error}.") from error
+    remote = ray.remote(max_retries=ATTEMPTS - 1)(run_task)
+    pending = [remote.remote(task) for task in tasks]
+    try:
+        while pending:
+            ended, pending = ray.wait(pending)
+            for reference in ended:
+                try:
+                    yield ray.get(reference)
+                except ray.exceptions.WorkerCrashedError as error:
+                    raise EvaluationError(
+                        f"A worker was killed {ATTEMPTS} times, perhaps for memory. What is done is kept; go on with "
+                        "--resume."
+                    ) from error
+    finally:
+        for reference in pending:
+            ray.cancel(reference, force=True)

@@ -1,0 +1,106 @@
+"""The same core as the nodes', run on one image after the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from uav_perception.actions.recogniser import Recogniser, RecogniserOptions
+from uav_perception.actions.results import ActionResult
+from uav_perception.evaluation.settings import Settings
+from uav_perception.frames.frame import Frame
+from uav_perception.inference.backends import BackendOptions
+from uav_perception.inference.detections import Detections
+from uav_perception.inference.detector import Detector
+from uav_perception.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the models made of one image.
+
+    Attributes:
+        detections: all that was found.
+        tracks: the followed ones, with ids; None where nothing is tracked.
+        actions: judged at this image.
+        timings_ms: duration of each step [ms].
+    """
+
+    detections: Detections
+    tracks: Detections | None
+    actions: tuple[ActionResult, ...]
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """Detector, tracker and recogniser in a row. One object serves one thread; loads the models once.
+
+    Raises:
+        ModelError: a model is missing, broken or of another task.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        options = BackendOptions(threads=settings.threads)
+        self.detector: Detector | None = None
+        self.recogniser: Recogniser | None = None
+        if settings.model is not None:
+            self.detector = Detector(
+                settings.model, settings.backend, score_threshold=settings.score_threshold, options=options
+            )
+            self.detector.warm_up()
+        if settings.action_model is not None:
+            self.recogniser = Recogniser(settings.action_model, settings.backend)
+            names = len(self.recogniser.model.class_names)
+            self.recogniser = Recogniser(
+                self.recogniser.model, options=RecogniserOptions(top_k=names)
+            )  # all scores, for the per-frame mAP
+        self._tracker: Tracker | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the detector; empty without one."""
+        return tuple(self.detector.contract.class_names) if self.detector else ()
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Of the action model; empty without one."""
+        return tuple(self.recogniser.model.class_names) if self.recogniser else ()
+
+    def start(self, in_time_order: bool) -> None:
+        """Forget the recording before."""
+        self._tracker = Tracker() if self.settings.track and in_time_order and self.detector else None
+        if self.recogniser is not None:
+            self.recogniser.reset()
+
+    def process(self, frame: Frame) -> Outcome:
+        """Run the models on the next image."""
+        timings: dict[str, float] = {}
+        detections, tracks = Detections.empty(), None
+        if self.detector is not None:
+            detections = self.detector.detect(frame.image)
+            spent = self.detector.timings
+            timings.update(preprocess=spent.preprocess, inference=spent.inference, postprocess=spent.postprocess)
+        if self._tracker is not None:
+            began = time.perf_counter()
+            tracks = self._tracker.update(detections, frame.stamp_ns, frame.image)
+            timings["tracking"] = 1000 * (time.perf_counter() - began)
+        actions: list[ActionResult] = []
+        if self.recogniser is not None:
+            began = time.perf_counter()
+            if self.settings.action_scope in ("frame", "both"):
+                result = self.recogniser.update(frame.image, frame.stamp_ns)
+                actions += [result] if result is not None else []
+            if self.settings.action_scope in ("track", "both") and tracks is not None:
+                actions += self.recogniser.update_tracks(frame.image, frame.stamp_ns, tracks)
+            timings["actions"] = 1000 * (time.perf_counter() - began)
+        return Outcome(detections, tracks, tuple(actions), timings)
+
+    def score_row(self, result: ActionResult) -> np.ndarray:
+        """Probabilities by class id; zeros while unknown."""
+        row = np.zeros(len(self.action_names))
+        for score in result.scores:
+            row[score.class_id] = score.score
+        return row

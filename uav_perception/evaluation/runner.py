@@ -1,0 +1,202 @@
+"""One recording from its first image to its record."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from uav_perception.actions.results import ActionResult
+from uav_perception.evaluation.action_tracks import sequences_by_scope
+from uav_perception.evaluation.errors import EvaluationError, TruthError
+from uav_perception.evaluation.pipeline import Outcome, Pipeline
+from uav_perception.evaluation.prefetch import prefetch
+from uav_perception.evaluation.record import Accounting, FlightRecord, ImageRecord
+from uav_perception.evaluation.settings import Settings
+from uav_perception.evaluation.source import EncodedImage, Source
+from uav_perception.evaluation.truth_table import TruthTable, match_images, renamed, segments_of
+from uav_perception.frames.errors import FrameError
+from uav_perception.frames.frame import Frame
+
+READ_AHEAD = 4
+"""Decoded images that wait for the models. Bounds the memory; more would not make the slower side faster."""
+
+_REASONS = 10
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image with its pixels; ``frame`` is None where it was skipped or unreadable."""
+
+    image: EncodedImage
+    frame: Frame | None
+    problem: str | None
+    decode_ms: float
+
+
+class Policy:
+    """Decides which images are processed: every n-th one within a span of time, up to a limit, of a part.
+
+    Args:
+        settings: says which.
+        part: first index and the one after the last, for a slice of a recording; None for all.
+    """
+
+    def __init__(self, settings: Settings, part: tuple[int, int] | None = None) -> None:
+        self._settings = settings
+        self._part = part
+        self._first_ns: int | None = None
+        self._taken = 0
+
+    def takes(self, image: EncodedImage) -> bool:
+        """Whether this image is to be processed. Called once for each, in order."""
+        if self._first_ns is None:
+            self._first_ns = image.stamp_ns
+        after = (image.stamp_ns - self._first_ns) / 1e9
+        s = self._settings
+        in_time = after >= s.start_s and (s.end_s is None or after < s.end_s)
+        if not in_time or image.index % s.every or (s.limit is not None and self._taken >= s.limit):
+            return False
+        self._taken += 1
+        return self._part is None or self._part[0] <= image.index < self._part[1]
+
+
+def evaluate_source(
+    source: Source,
+    truth: TruthTable | None,
+    pipeline: Pipeline,
+    part: tuple[int, int] | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+) -> FlightRecord:
+    """Run the models over a recording and put the truth beside what they say.
+
+    Args:
+        source: the recording.
+        truth: of its images, or None.
+        pipeline: the models.
+        part: first index and the one after the last, for a slice; only for models without memory.
+        progress: told of each image that is done.
+
+    Raises:
+        TruthError: the truth belongs to none of the images.
+        RecordingError: the recording breaks off.
+    """
+    settings = pipeline.settings
+    if part is not None and (pipeline.recogniser is not None or (settings.track and source.in_time_order)):
+        raise EvaluationError("Tracking and actions remember earlier images; a recording cannot be cut into slices.")
+    began = time.perf_counter()
+    pipeline.start(source.in_time_order)
+    seen: list[EncodedImage] = []
+    outcomes: list[Outcome] = []
+    decode_ms: list[float] = []
+    total = skipped = unreadable = 0
+    reasons: list[str] = []
+    first_ns: int | None = None
+    for decoded in prefetch(_decoded(source, Policy(settings, part)), READ_AHEAD):
+        total += 1
+        first_ns = decoded.image.stamp_ns if first_ns is None else first_ns
+        if decoded.problem is not None:
+            unreadable += 1
+            if len(reasons) < _REASONS:
+                reasons.append(f"image {decoded.image.index}: {decoded.problem}")
+        elif decoded.frame is None:
+            skipped += 1
+        else:
+            outcomes.append(pipeline.process(decoded.frame))
+            seen.append(replace(decoded.image, decode=_forgotten))
+            decode_ms.append(decoded.decode_ms)
+        progress(1)
+    accounting = Accounting(total, len(seen), skipped, unreadable, tuple(reasons))
+    images, warnings = _with_truth(seen, outcomes, truth, pipeline)
+    if unreadable:
+        warnings.append(f"{unreadable} of {total} images are unreadable, the first: {reasons[0]}")
+    actions, more = _actions(images, outcomes, truth, first_ns or 0, pipeline)
+    stages = sorted({name for outcome in outcomes for name in outcome.timings_ms})
+    timings = {name: np.array([o.timings_ms.get(name, 0.0) for o in outcomes]) for name in stages}
+    return FlightRecord(
+        source.name,
+        accounting,
+        images,
+        actions,
+        warnings=(*warnings, *more),
+        timings_ms={"decode": np.array(decode_ms), **timings},
+        wall_s=time.perf_counter() - began,
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def _forgotten() -> Frame:
+    raise FrameError("The image was processed and is not kept; read it from its source again.")
+
+
+def _decoded(source: Source, policy: Policy) -> Iterator[Decoded]:
+    for image in source.images():
+        if not policy.takes(image):
+            yield Decoded(image, None, None, 0.0)
+            continue
+        began = time.perf_counter()
+        try:
+            frame, problem = image.decode(), None
+        except FrameError as error:
+            frame, problem = None, str(error)
+        yield Decoded(image, frame, problem, 1000 * (time.perf_counter() - began))
+
+
+def _with_truth(
+    seen: list[EncodedImage], outcomes: list[Outcome], truth: TruthTable | None, pipeline: Pipeline
+) -> tuple[tuple[ImageRecord, ...], list[str]]:
+    truths: tuple = (None,) * len(seen)
+    warnings: list[str] = []
+    if truth is not None and truth.images and pipeline.class_names:
+        truth = renamed(truth, _present(pipeline.settings, truth))
+        matched = match_images(seen, truth, pipeline.class_names, round(pipeline.settings.tolerance_ms * 1e6))
+        truths, warnings = matched.truths, matched.warnings(truth.origin)
+    records = tuple(
+        ImageRecord(image.index, image.name, image.stamp_ns, outcome.detections, outcome.tracks, image_truth)
+        for image, outcome, image_truth in zip(seen, outcomes, truths, strict=True)
+    )
+    return records, warnings
+
+
+def _present(settings: Settings, truth: TruthTable) -> dict[str, str]:
+    known = set(truth.class_names) | {span.label for span in truth.spans}
+    return {old: new for old, new in settings.class_map if old in known}
+
+
+def _actions(
+    images: tuple[ImageRecord, ...],
+    outcomes: list[Outcome],
+    truth: TruthTable | None,
+    first_ns: int,
+    pipeline: Pipeline,
+) -> tuple[dict, list[str]]:
+    names = pipeline.action_names
+    if not names:
+        return {}, []
+    segments: dict = {}
+    warnings: list[str] = []
+    if truth is not None and truth.spans:
+        truth = renamed(truth, _present(pipeline.settings, truth))
+        segments, unknown = segments_of(truth, first_ns, names)
+        if not segments:
+            raise TruthError(
+                f"The actions in {truth.origin} are {', '.join(sorted(unknown))}, and the model has none of them; "
+                f"it knows {', '.join(names)}. Rename some with --class-map."
+            )
+        if unknown:
+            listed = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
+            warnings.append(f"true actions that the model does not have are left out: {listed}")
+    results: list[tuple[ImageRecord, ActionResult]] = [
+        (image, result) for image, outcome in zip(images, outcomes, strict=True) for result in outcome.actions
+    ]
+    end_ns = images[-1].stamp_ns + _interval(images) if images else first_ns
+    ids = {name: i for i, name in enumerate(names)}
+    return sequences_by_scope(results, segments, ids, pipeline.score_row, end_ns), warnings
+
+
+def _interval(images: tuple[ImageRecord, ...]) -> int:
+    stamps = np.array([image.stamp_ns for image in images])
+    return max(1, int(np.median(np.diff(stamps)))) if len(stamps) > 1 else 1
