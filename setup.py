@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import setup
 
-_SHARED = ("config", "launch", "models", "msg")
+_SHARED = ("config", "launch", "models", "msg", "resource")
 
 
 def _data_files() -> list[tuple[str, list[str]]]:
