@@ -55,10 +55,11 @@ def _write_bag(path, images=6, step_s=0.05, topic="/camera/image_raw", storage=S
 
 
 def _receive(node, player, count, timeout=10.0):
+    from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
     received = []
-    node.create_subscription(Image, "/camera/image_raw", received.append, 10)
+    node.create_subscription(Image, "/camera/image_raw", received.append, qos_profile_sensor_data)
     assert player.wait_for_subscriber(timeout)
     played = []
     player.play(lambda item, data: (played.append((item, data)), rclpy.spin_once(node, timeout_sec=0)))

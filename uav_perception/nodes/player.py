@@ -74,7 +74,7 @@ class FlightPlayer:
         try:
             self._reader = Reader(Path(flight))
             self._reader.open()
-        except ReaderError as error:
+        except (ReaderError, FileNotFoundError) as error:
             raise PlayError(f"{flight} cannot be played: {error} Give the folder that holds metadata.yaml.") from error
         self.skipped_types: set[str] = set()
         self._publishers: dict[int, Publisher] = {}
