@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
-from launch.utilities.type_utils import perform_typed_substitution
 from launch_ros.actions import Node
 
 from launch import Action, LaunchContext, LaunchDescription
@@ -54,7 +54,7 @@ def start_nodes(context: LaunchContext) -> list[Action]:
         return LaunchConfiguration(name).perform(context)
 
     def flag(name: str) -> bool:
-        return perform_typed_substitution(context, LaunchConfiguration(name), bool)
+        return IfCondition(LaunchConfiguration(name)).evaluate(context)
 
     plan = Plan(
         params_file=Path(text("params_file")),
