@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
 
 from uav_perception.frames.compressed import encode_jpeg
-from uav_perception.frames.drawing import Marker, draw
+from uav_perception.inference.draw import draw_detections, draw_panel
 from uav_perception.msg import ActionArray, ActionLabel, DetectionArray
 from uav_perception.nodes import conversions
 from uav_perception.nodes.diagnostics import OK, Health
@@ -25,7 +26,7 @@ _LABEL_LIFE_NS = 1_500_000_000  # an action label is shown on images up to this 
 
 PARAMETERS = (
     Parameter("jpeg_quality", 80, "Quality of ~/image/compressed.", minimum=1, maximum=100),
-    Parameter("show_scores", True, "Write the score behind each label."),
+    Parameter("labels", True, "Write class, track id, score and action at each box."),
 )
 
 
@@ -140,9 +141,7 @@ class OverlayNode(ImageNode):
         """On the worker's thread: draw and publish what somebody subscribes to."""
         picture, detections = pair
         labels = {t: label for t, (stamp, label) in self._labels.items() if self._lives(stamp, picture.stamp_ns)}
-        markers = [self._marker(detection, labels.get(detection.track_id)) for detection in detections.detections]
-        caption = self._label_text(labels[-1]) if -1 in labels else ""
-        image = draw(picture.frame().image, markers, caption)
+        image = self._drawn(picture, detections, labels)
         header = conversions.to_header(picture.stamp_ns, picture.frame_id)
         done = False
         if self._raw.get_subscription_count():
@@ -161,15 +160,13 @@ class OverlayNode(ImageNode):
     def _lives(label_ns: int, image_ns: int) -> bool:
         return -_LABEL_LIFE_NS <= image_ns - label_ns <= _LABEL_LIFE_NS
 
-    def _marker(self, detection: object, label: ActionLabel | None) -> Marker:
-        tracked = detection.track_id >= 0
-        text = f"{detection.class_name} {detection.track_id}" if tracked else detection.class_name
-        if self.parameters["show_scores"]:
-            text += f" {detection.score:.2f}"
-        if label is not None:
-            text += f" {self._label_text(label)}"
-        box = (detection.x_min, detection.y_min, detection.x_max, detection.y_max)
-        return Marker(box, text, detection.track_id if tracked else detection.class_id)
-
-    def _label_text(self, label: ActionLabel) -> str:
-        return f"{label.label} {label.score:.2f}" if self.parameters["show_scores"] and label.score else label.label
+    def _drawn(self, picture: Picture, message: DetectionArray, labels: dict[int, ActionLabel]) -> np.ndarray:
+        names = {d.class_id: d.class_name for d in message.detections}
+        listed = [names.get(class_id, "") for class_id in range(max(names, default=-1) + 1)]
+        actions = {track_id: label.label for track_id, label in labels.items() if track_id >= 0}
+        found = conversions.from_detection_array(message)
+        image = draw_detections(picture.frame().image, found, listed, actions, labels=bool(self.parameters["labels"]))
+        whole = labels.get(-1)
+        if whole is None:
+            return image
+        return draw_panel(image, [whole.label, *((score.class_name, score.score) for score in whole.scores)])
