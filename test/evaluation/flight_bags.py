@@ -152,8 +152,8 @@ def _fill(writer, store, topic, kind, count, truth, actions, broken, compressed)
             writer.write(labels, stamp, store.serialize_cdr(action_array(stamp, actions(i)), ACTIONS))
 
 
-def write_detector(path, wrong_boxes=0):
-    """A detector that finds the red cells as cars (score 0.9) and, optionally, boxes where nothing is (score 0.3).
+def write_detector(path, wrong_boxes=0, wrong_score=0.3):
+    """A detector that finds the red cells as cars (score 0.9) and, optionally, boxes where nothing is.
 
     Output (1, N, 6): x1, y1, x2, y2, score, class. The blue squares (buses) are never found.
     """
@@ -166,7 +166,7 @@ def write_detector(path, wrong_boxes=0):
         ],
         np.float32,
     )
-    false = np.array([[0.0, y, 12.0, y + 9.0, 0.3, 0.0] for y in range(wrong_boxes)], np.float32).reshape(-1, 6)
+    false = np.array([[0.0, y, 12.0, y + 9.0, wrong_score, 0.0] for y in range(wrong_boxes)], np.float32).reshape(-1, 6)
     constants = {
         "boxes": grid[None],
         "classes": np.zeros((1, cells, 1), np.float32),

@@ -118,6 +118,12 @@ def tracking_metrics(
     return {**total.metrics(), "per_class": {n: c.metrics() for n, c in zip(class_names, per_class, strict=True)}}
 
 
+def tracking_counts(truths: Sequence[ImageTruth], detections: Sequence[Detections], classes: int) -> TrackingCounts:
+    """The sums of one flight over all classes, from which measures of several flights follow by addition."""
+    pairs = [_cleaned(t, d) for t, d in zip(truths, detections, strict=True)]
+    return sum((count_sequence(frames_of_class(pairs, c)) for c in range(classes)), TrackingCounts())
+
+
 def _cleaned(truth: ImageTruth, found: Detections) -> tuple[ImageTruth, Detections]:
     truth, found = without_ignored_regions(truth, found[found.track_ids >= 0])
     counting = truth[~truth.ignored & (truth.track_ids >= 0)]
