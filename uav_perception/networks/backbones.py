@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,9 @@ from uav_perception.networks.vision import torchvision
 RESNETS = ("resnet18", "resnet50", "resnet101")
 # Index of the last torchvision feature block of stride 4, 8, 16 and 32.
 _MOBILENET_CUTS = {"mobilenet_v3_large": (3, 6, 12, 15), "mobilenet_v3_small": (1, 3, 8, 11)}
+# torchvision's 0.01 averages over hundreds of steps, which suits ImageNet's 600 epochs; in a training of a few thousand
+# steps the running statistics would lag behind the weights, and evaluation would see another network.
+_NORM_MOMENTUM = 0.1
 BACKBONES = (*RESNETS, *_MOBILENET_CUTS)
 
 
@@ -91,10 +95,11 @@ class MobileNetStages(nn.Module):
 
     def __init__(self, name: str, frozen_stages: int = 0, norm_eval: bool = False, finest_stride: int = 8):
         super().__init__()
-        blocks = getattr(torchvision.models, name)(weights=None).features
+        norm = partial(nn.BatchNorm2d, eps=0.001, momentum=_NORM_MOMENTUM)
+        blocks = getattr(torchvision.models, name)(weights=None, norm_layer=norm).features
         cuts = _MOBILENET_CUTS[name]
         starts = (0, *(cut + 1 for cut in cuts[:-1]))
-        self.stages = nn.ModuleList(blocks[a : b + 1] for a, b in zip(starts, cuts, strict=True))
+        self.stages = nn.ModuleList(nn.Sequential(*list(blocks)[a : b + 1]) for a, b in zip(starts, cuts, strict=True))
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.first = 0 if finest_stride == 4 else 1
         self.channels = tuple(blocks[cut].out_channels for cut in cuts[self.first :])
@@ -148,9 +153,10 @@ def _load_strictly(module: nn.Module, state: dict[str, Tensor]) -> None:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
         raise NetworkError(
-            f"These weights do not fit {type(module).__name__}: {error}. Give the ImageNet checkpoint that torchvision "
-            "publishes for this backbone."
+            f"These weights do not fit {type(module).__name__}: {reason}. Give the ImageNet checkpoint that "
+            "torchvision publishes for this backbone."
         ) from error
 
 

@@ -87,7 +87,8 @@ def read_detector(path: str | Path) -> DetectorCheckpoint:
         detector = Detector(DetectorConfig.from_dict(_tuples(content["config"])), load_backbone=False)
         detector.load_state_dict(content["state_dict"])
     except (KeyError, RuntimeError, NetworkError) as error:
-        raise CheckpointError(f"The checkpoint {path} does not fit the detector it describes: {error}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"The checkpoint {path} does not fit the detector it describes: {reason}") from error
     return DetectorCheckpoint(
         detector.eval(),
         tuple(content["class_names"]),
