@@ -77,7 +77,7 @@ def build_engine(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model.SerializeToString()):
-        problems = "; ".join(_describe(parser.get_error(index)) for index in range(parser.num_errors))
+        problems = "; ".join(_describe(parser.get_error(index), model) for index in range(parser.num_errors))
         raise BackendError(f"TensorRT {trt.__version__} cannot parse the model: {problems or logger.last()}.")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
@@ -95,8 +95,12 @@ def build_engine(
     return bytes(plan)
 
 
-def _describe(error: object) -> str:
-    return f"node {error.node()} ({error.operator() if hasattr(error, 'operator') else 'operator'}): {error.desc()}"
+def _describe(error: object, model: onnx.ModelProto) -> str:
+    index = error.node()
+    if not 0 <= index < len(model.graph.node):
+        return error.desc()
+    node = model.graph.node[index]
+    return f"{node.op_type} {node.name!r} (node {index}): {error.desc()}"
 
 
 def _add_profile(
