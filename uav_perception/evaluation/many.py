@@ -6,11 +6,12 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from uav_perception.errors import UavPerceptionError
+from uav_perception.evaluation.bag import Bag
 from uav_perception.evaluation.clips import evaluate_clips, read_clips
 from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.pipeline import Pipeline
@@ -18,6 +19,7 @@ from uav_perception.evaluation.record import FlightRecord, load_record, save_rec
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.runner import evaluate_source
 from uav_perception.evaluation.settings import Settings, fingerprint
+from uav_perception.evaluation.vehicle import placed_in
 
 SLICE = 500
 """Images in a slice of a data set without order. Fixed, so that the records do not depend on the number of workers."""
@@ -96,7 +98,11 @@ def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
         clips, names = read_clips(Path(recording.path), settings)
         return evaluate_clips(recording.name, clips, names, pipeline.recogniser.model, progress)
     source, truth = recording.open(settings)
-    return evaluate_source(source, truth, pipeline, task.part, progress)
+    record = evaluate_source(source, truth, pipeline, task.part, progress)
+    if isinstance(source, Bag) and truth is not None and truth.positions:
+        placed, warnings = placed_in(source.path, source.topics, record.images, truth.positions)
+        record = replace(record, placed=placed, warnings=(*record.warnings, *warnings))
+    return record
 
 
 def is_done(task: Task) -> bool:
