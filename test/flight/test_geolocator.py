@@ -120,8 +120,26 @@ def test_refusals(down, position, reason):
 
 def test_pixels_outside_of_the_lens_are_refused():
     barrel = CameraModel(640, 384, [[300.0, 0, 319.5], [0, 300, 191.5], [0, 0, 1]], "plumb_bob", [-0.4, 0, 0, 0, 0])
-    found = Geolocator(barrel, mount(45)).locate([[0, 300, 20, 380]], [0], vehicle())
+    found = Geolocator(barrel, mount(45)).locate([[3, 300, 20, 380]], [0], vehicle())
     assert found.refusals == {"undistortion": 1}
+
+
+@pytest.mark.parametrize(
+    ("box", "by_edge", "by_middle"),
+    [
+        ((0, 100, 50, 150), 1, 1),
+        ((590, 100, 640, 150), 1, 1),
+        ((100, 350, 150, 384), 1, 1),
+        ((100, 0, 150, 150), 0, 1),
+        ((100, 100, 150, 150), 0, 0),
+    ],
+)
+def test_boxes_cut_off_by_the_edge_of_the_image_are_refused(box, by_edge, by_middle):
+    """By the lower edge the upper one does not matter, by the middle all four do."""
+    options = GeolocationOptions(object_heights={1: 1.5})
+    for class_id, refused in ((0, by_edge), (1, by_middle)):
+        found = Geolocator(CAMERA, mount(45), options).locate([box], [class_id], vehicle())
+        assert found.refusals["cut_off"] == refused
 
 
 def moved(state: VehicleState, theta: np.ndarray) -> VehicleState:

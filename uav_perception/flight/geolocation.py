@@ -74,6 +74,7 @@ class GeolocationOptions:
         object_std_m: of the anchor against the object's own middle, on the ground [m].
         min_depression_deg: rays less steep than this are refused: a degree more or less moves them too far [deg].
         max_range_m: places farther away are refused [m].
+        edge_margin: boxes that come nearer to the image's edge may be cut off and are refused [px]; 0 takes them all.
         object_heights: height of the objects of a class [m]. Where it is known, the middle of the box is met with the
             plane at half that height, which is right from every angle; without it the middle of the lower edge is
             taken, which is the near edge of wide objects seen from above.
@@ -90,13 +91,14 @@ class GeolocationOptions:
     object_std_m: float = 0.2
     min_depression_deg: float = 5.0
     max_range_m: float = 500.0
+    edge_margin: float = 1.0
     object_heights: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise FlightError(f"Unknown geolocation method {self.method!r}. Known are: {', '.join(METHODS)}.")
         for name, value in vars(self).items():
-            if name.endswith(("_std", "_std_m", "_std_s", "_std_deg")) and not 0.0 <= value < float("inf"):
+            if name.endswith(("_std", "_std_m", "_std_s", "_std_deg", "_margin")) and not 0.0 <= value < float("inf"):
                 raise FlightError(f"Expected `{name}` to be 0 or more, but got {value}.")
         if not 0.0 < self.min_depression_deg < 90.0 or not self.max_range_m > 0.0 or not np.isfinite(self.ground_z):
             raise FlightError(
@@ -136,8 +138,8 @@ class Located:
 
     Attributes:
         places: one for each detection; None where it was refused.
-        refusals: how many were refused, by reason: ``horizon``, ``range``, ``undistortion``, ``below_ground``,
-            ``terrain_unknown``.
+        refusals: how many were refused, by reason: ``cut_off`` (the box ends at the image's edge, so that its anchor is
+            not seen), ``horizon``, ``range``, ``undistortion``, ``below_ground``, ``terrain_unknown``.
     """
 
     places: list[Place | None]
@@ -245,11 +247,20 @@ class Geolocator:
         places: list[Place | None] = []
         refusals: Counter[str] = Counter()
         for box, height, around in zip(boxes, heights, rays, strict=True):
-            place = self._place(around, box[3] - box[1], height, state, pose, common)
+            if self._cut_off(box, height is None):
+                place = "cut_off"
+            else:
+                place = self._place(around, box[3] - box[1], height, state, pose, common)
             if isinstance(place, str):
                 refusals[place] += 1
             places.append(None if isinstance(place, str) else place)
         return Located(places, refusals)
+
+    def _cut_off(self, box: np.ndarray, by_edge: bool) -> bool:
+        """Whether the image's edge hides a side of the box that its anchor depends on."""
+        margin = self.options.edge_margin
+        cut = box[0] < margin or box[2] > self.camera.width - margin or box[3] > self.camera.height - margin
+        return bool(cut or (box[1] < margin and not by_edge))
 
     def _rays(self, boxes: np.ndarray, heights: Sequence[float | None]) -> np.ndarray:
         """Through the anchor of every box, a pixel right of it and a pixel below it: shape (N, 3, 3)."""
