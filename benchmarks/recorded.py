@@ -1,0 +1,171 @@
+"""Simulated flights for the benchmarks: the standard set, and what a bag of one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from uav_perception.evaluation.bag import messages, opened
+from uav_perception.evaluation.truth import ImageTruth
+from uav_perception.flight import mavros
+from uav_perception.flight.buffer import BufferOptions, StateBuffer
+from uav_perception.flight.camera import CameraModel
+from uav_perception.flight.frames import OPTICAL_TO_FLU
+from uav_perception.flight.geolocation import Mount
+from uav_perception.flight.rotations import from_matrix, matrix, yaw_of
+from uav_perception.flight.state import GimbalSample
+from uav_perception.frames.convert import frame_from_message
+from uav_perception.inference.detections import Detections
+from uav_perception.simulation.bag import write_bag
+from uav_perception.simulation.flight import Flight, FlightConfig
+
+# Every path with a gimbal and with a fixed camera; the fixed ones look 45 degrees down.
+STANDARD = {
+    f"{path}_{mount}": {"path": path, "mount": mount, "altitude": altitude}
+    for path, altitude in (("hover", 25.0), ("orbit", 25.0), ("fast", 25.0), ("low", 12.0), ("high", 60.0))
+    for mount in ("gimbal", "fixed")
+}
+
+
+@dataclass(frozen=True)
+class RecordedImage:
+    """One image of a flight with its truth.
+
+    Attributes:
+        stamp_ns: [ns].
+        truth: boxes of all objects, those that nobody can be expected to find marked as ignored.
+        places: east, north, up of every object by track id [m].
+        encoded: the image's message, not decoded.
+    """
+
+    stamp_ns: int
+    truth: ImageTruth
+    places: dict[int, np.ndarray]
+    encoded: object | None
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The decoded image, uint8 BGR."""
+        return frame_from_message(self.encoded).image
+
+    def detections(self) -> Detections:
+        """What a faultless detector would find: the truth without the ignored, scores 1."""
+        seen = self.truth[~self.truth.ignored]
+        return Detections(seen.boxes, np.ones(len(seen)), seen.class_ids, seen.track_ids)
+
+
+@dataclass(frozen=True)
+class RecordedFlight:
+    """A flight read from a bag.
+
+    Attributes:
+        name: of the bag.
+        camera: from CameraInfo.
+        mount: of the camera; a fixed one from tf.
+        state: filled with the whole flight.
+        images: in order.
+    """
+
+    name: str
+    camera: CameraModel
+    mount: Mount
+    state: StateBuffer
+    images: list[RecordedImage]
+
+
+def standard_flights(folder: Path, seconds: float, rate: float, seed: int) -> list[Path]:
+    """The bags of the standard set, those that are missing simulated first."""
+    paths = []
+    for i, (name, config) in enumerate(STANDARD.items()):
+        path = folder / f"{name}_{seconds:g}s_{rate:g}hz_{seed + i}"
+        if not path.exists():
+            write_bag(path, Flight(FlightConfig(seed=seed + i, seconds=seconds, rate=rate, **config)))
+        paths.append(path)
+    return paths
+
+
+def read_flight(path: Path, images: bool) -> RecordedFlight:
+    """Read a simulated flight.
+
+    Args:
+        path: the bag.
+        images: keep the encoded images too.
+    """
+    state = StateBuffer(BufferOptions(keep_s=1e6))
+    found: dict[str, dict[int, object]] = {}
+    camera, mount = None, Mount(gimbal=True)
+    for topic, message in _messages(path, images):
+        if topic == "/mavros/local_position/odom":
+            pose, twist = message.pose.pose, message.twist.twist
+            state.add_pose(
+                mavros.pose_from_odometry(
+                    _stamp(message), _xyz(pose.position), _xyzw(pose.orientation), None, _xyz(twist.linear)
+                )
+            )
+        elif topic == "/gimbal/attitude":
+            state.add_gimbal(GimbalSample(_stamp(message), _xyzw(message.quaternion)))
+        elif topic == "/camera/camera_info" and camera is None:
+            camera = CameraModel.from_camera_info(
+                message.width, message.height, message.k, message.d, message.distortion_model
+            )
+        elif topic == "/tf_static":
+            mount = _fixed_mount(message.transforms[0].transform)
+        else:
+            found.setdefault(topic, {})[_stamp(message)] = message
+    pictures = found.get("/camera/image_raw/compressed") or found.get("/camera/image_raw") or {}
+    recorded = [
+        RecordedImage(
+            stamp,
+            _truth(detections),
+            {target.track_id: _xyz(target.position) for target in found["/ground_truth/targets"][stamp].targets},
+            pictures.get(stamp),
+        )
+        for stamp, detections in sorted(found["/ground_truth/detections"].items())
+    ]
+    return RecordedFlight(path.name, camera, mount, state, recorded)
+
+
+def _messages(path: Path, images: bool) -> Iterator[tuple[str, object]]:
+    wanted = {"/mavros/local_position/odom", "/gimbal/attitude", "/camera/camera_info", "/tf_static",
+              "/ground_truth/detections", "/ground_truth/targets"}  # fmt: skip
+    if images:
+        wanted |= {"/camera/image_raw", "/camera/image_raw/compressed"}
+    with opened(path) as reader:
+        connections = [connection for connection in reader.connections if connection.topic in wanted]
+        for connection, _, data in messages(reader, connections, path):
+            yield connection.topic, reader.deserialize(data, connection.msgtype)
+
+
+def _truth(message: object) -> ImageTruth:
+    rows = message.detections
+    return ImageTruth(
+        np.array([[row.x_min, row.y_min, row.x_max, row.y_max] for row in rows]),
+        np.array([row.class_id for row in rows]),
+        ignored=np.array([row.score == 0.0 for row in rows], bool),
+        width=message.image_width,
+        height=message.image_height,
+        track_ids=np.array([row.track_id for row in rows]),
+    )
+
+
+def _fixed_mount(transform: object) -> Mount:
+    """The optical frame in the body, given as tf, as roll, pitch and yaw of the camera's forward-left-up frame."""
+    flu = matrix(_xyzw(transform.rotation)) @ OPTICAL_TO_FLU.T
+    pitch = float(np.arcsin(-flu[2, 0]))
+    roll = float(np.arctan2(flu[2, 1], flu[2, 2]))
+    return Mount(tuple(_xyz(transform.translation)), (roll, pitch, yaw_of(from_matrix(flu))))
+
+
+def _stamp(message: object) -> int:
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+def _xyz(vector: object) -> np.ndarray:
+    return np.array([vector.x, vector.y, vector.z])
+
+
+def _xyzw(quaternion: object) -> np.ndarray:
+    return np.array([quaternion.x, quaternion.y, quaternion.z, quaternion.w])
