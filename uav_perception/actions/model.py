@@ -16,7 +16,8 @@ import onnx
 from onnx.utils import Extractor
 
 from uav_perception.actions.errors import ActionError
-from uav_perception.inference.backends import Backend, BackendOptions, make_backend
+from uav_perception.inference.backends import ENGINE_LIBRARIES, Backend, BackendOptions, make_backend
+from uav_perception.inference.backends.tensorrt_cache import cache_directory
 from uav_perception.inference.contract import ModelContract, read_contract
 from uav_perception.inference.model_file import load_model
 from uav_perception.inference.preprocess import Preprocessor
@@ -79,6 +80,9 @@ class ActionModel:
         options: BackendOptions | None = None,
     ) -> None:
         engine = options or BackendOptions()
+        if backend in ENGINE_LIBRARIES and engine.cache_directory is None:
+            # The two networks are cut out in memory: only here is it known beside which file their engines belong.
+            engine = replace(engine, cache_directory=cache_directory(Path(path), None))
         self.contract = _action_contract(path, contract_file, engine)
         self.class_names = self.contract.class_names
         constants = self.contract.decoder_options

@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, and verify if asked."""
-    from uav_perception.inference.build_only import build_engine_file, verify_engine
+    from uav_perception.deployment.engine import build_engines, verify_engine
 
-    engine, options = build_engine_file(args.model, args.library, args.precision, args.contract, args.cache)
-    print(f"{engine.path}: {len(engine.plan) / 1e6:.1f} MB, {'built' if engine.built else 'up to date'}")
+    for engine in build_engines(args.model, args.library, args.precision, args.contract, args.cache):
+        print(f"{engine.path}: {len(engine.plan) / 1e6:.1f} MB, {'built' if engine.built else 'up to date'}")
     if not args.verify:
         return 0
-    result = verify_engine(args.model, args.library, options, args.contract, args.images)
+    result = verify_engine(args.model, args.library, args.precision, args.contract, args.cache, args.images)
     print(
         f"relative error {result.relative_error:.2e} (allowed {result.tolerance:g}), "
         f"largest difference {result.largest_difference:.3g}; "

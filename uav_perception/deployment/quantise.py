@@ -135,7 +135,7 @@ def output_nodes(model: onnx.ModelProto) -> list[str]:
 
 
 def _tidy(model: onnx.ModelProto) -> None:
-    """Fix a free batch to 1, so that shapes can be inferred, and name nodes without a name, so that one can say them."""
+    """Fix a free batch to 1, so that shapes can be inferred, and name every node, so that each can be told."""
     for value in model.graph.input:
         first = value.type.tensor_type.shape.dim[:1]
         for dimension in first:

@@ -14,6 +14,7 @@ from uav_perception.inference.errors import BackendError
 from uav_perception.inference.model_file import Shape
 
 BACKENDS = ("onnxruntime", "tensorrt", "tensorrt_rtx", "openvino")
+ENGINE_LIBRARIES = ("tensorrt", "tensorrt_rtx")  # those that build an engine first
 PRECISIONS = ("fp32", "fp16")
 
 
@@ -27,7 +28,7 @@ class BackendOptions:
             third of the processor time and about twice the latency.
         providers: ONNX Runtime's execution providers, the first that works is used.
         allow_external_data: accept a model whose weights lie in other files.
-        precision: "fp32" or "fp16", TensorRT only; INT8 is part of the model file.
+        precision: "fp32" or "fp16", TensorRT and OpenVINO only; INT8 is part of the model file.
         cache_directory: where TensorRT's engines are kept; None for the folder ``engines`` beside the model, or one in
             the user's cache where that cannot be written.
         input_shapes: shapes of inputs that the graph leaves free, TensorRT only. A free batch needs none.
@@ -100,7 +101,7 @@ def make_backend(name: str, model: str | Path | onnx.ModelProto, options: Backen
         from uav_perception.inference.backends.onnxruntime import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(model, options)
-    if name in ("tensorrt", "tensorrt_rtx"):
+    if name in ENGINE_LIBRARIES:
         from uav_perception.inference.backends.tensorrt import TensorRtBackend
 
         return TensorRtBackend(model, options, library=name)

@@ -17,7 +17,7 @@ class OpenVinoBackend:
 
     Args:
         model: an ONNX file, or a model in memory.
-        options: threads, external data.
+        options: threads, external data; with precision "fp16" the processor's own half precision is used.
 
     Raises:
         ModelError: the file is missing or broken.
@@ -34,6 +34,8 @@ class OpenVinoBackend:
         graph = model if isinstance(model, onnx.ModelProto) else load_model(model, options.allow_external_data)
         self.inputs, self.outputs = input_shapes(graph), output_shapes(graph)
         settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+        if options.precision == "fp32":
+            settings["INFERENCE_PRECISION_HINT"] = "f32"  # else it takes bfloat16 wherever the processor has it
         if options.threads:
             settings["INFERENCE_NUM_THREADS"] = options.threads
         try:

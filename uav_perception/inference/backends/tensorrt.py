@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,10 @@ def prepare_engine(
         path = Path(model)
         folder, stem = cache_directory(path, options.cache_directory), path.stem
     elif options.cache_directory is not None:
-        # Two parts of one file share a folder: the name tells them apart.
+        # Two parts of one file share a folder: their outputs tell them apart.
         folder = cache_directory(options.cache_directory, options.cache_directory)
-        stem = f"{graph.graph.name or 'model'}-{hashlib.sha256(content).hexdigest()[:12]}"
+        outputs = "-".join(value.name for value in graph.graph.output)
+        stem = f"{re.sub(r'[^A-Za-z0-9_-]', '_', outputs)[:40]}-{hashlib.sha256(content).hexdigest()[:12]}"
     else:
         raise BackendError("A model in memory needs `cache_directory`, a folder for its TensorRT engine.")
     shapes = {name: list(shape) for name, shape in options.input_shapes.items()}
