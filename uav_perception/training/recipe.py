@@ -1,0 +1,112 @@
+"""Recipes: YAML files that inherit from a base, checked against dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from uav_perception.training.errors import TrainingError
+
+T = TypeVar("T")
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid onto ``base``: mappings are joined key by key, everything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a recipe with everything it inherits.
+
+    Args:
+        path: the YAML file. Its ``base`` names another one, beside it, that it changes.
+        overrides: ``training.epochs=3`` and the like; values are YAML.
+
+    Raises:
+        TrainingError: no such file, no mapping, a circle of bases, or a malformed override.
+    """
+    recipe = _load(Path(path), ())
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals:
+            raise TrainingError(f"The override {override!r} is not key.key=value.")
+        value: Any = yaml.safe_load(text)
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        recipe = merged(recipe, value)
+    return recipe
+
+
+def _load(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if not path.is_file():
+        raise TrainingError(f"The recipe {path} does not exist.")
+    if path.resolve() in above:
+        raise TrainingError(f"The recipe {path} inherits from itself.")
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(recipe, dict):
+        raise TrainingError(f"The recipe {path} is not a mapping of keys.")
+    base = recipe.pop("base", None)
+    if base is None:
+        return recipe
+    return merged(_load(path.parent / base, (*above, path.resolve())), recipe)
+
+
+def checked(kind: type[T], values: Mapping[str, Any], where: str = "recipe") -> T:
+    """Make a dataclass of a mapping, its nested dataclasses too.
+
+    Lists become tuples where the field is one. Unknown and missing keys and wrong types are refused by name.
+
+    Raises:
+        TrainingError: the message says where in the recipe.
+    """
+    if not isinstance(values, Mapping):
+        raise TrainingError(f"{where} must be a mapping of keys, not {values!r}.")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise TrainingError(f"{where} has no key {unknown[0]!r}; its keys: {', '.join(fields)}.")
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise TrainingError(f"{where} lacks the key {missing[0]!r}.")
+    return kind(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [argument for argument in arguments if argument is not type(None)]
+        if len(options) == 1:
+            return _value(options[0], value, where)
+        plain = [option for option in options if isinstance(option, type) and isinstance(value, option)]
+        return _value(plain[0] if plain else options[0], value, where)
+    if dataclasses.is_dataclass(hint):
+        return checked(hint, value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise TrainingError(f"{where} must be a list, not {value!r}.")
+        inner = arguments[0]
+        return tuple(_value(inner, item, f"{where}[{number}]") for number, item in enumerate(value))
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, str, bool) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise TrainingError(f"{where} must be {hint.__name__}, not {value!r}.")
+    if hint is float:
+        raise TrainingError(f"{where} must be a number, not {value!r} (YAML reads 1e-3 as text; write 1.0e-3 or 0.001).")
+    return value
