@@ -14,7 +14,7 @@ import numpy as np
 from uav_perception.datasets.errors import DatasetError
 
 TSN_SCALES = (1.0, 0.875, 0.75, 0.66)
-POSITIONS = ("five", "uniform")
+POSITIONS = ("five", "uniform", "near_centre")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Augmentation:
             The paper: 256x340.
         scales: crop sides as shares of the short side; width and height are drawn independently ...
         distortion: ... as long as their places in ``scales`` differ by no more than this.
-        positions: "five" (four corners and centre) or "uniform" (anywhere).
+        positions: "five" (four corners and centre), "uniform" (anywhere), or "near_centre" (for cameras that follow the
+            actor: the middle, moved by up to ``shift`` of the short side each way).
+        shift: for "near_centre".
         flip: probability of a mirror image.
         brightness, contrast, saturation: factors are drawn from [1 - s, 1 + s].
     """
@@ -35,6 +37,7 @@ class Augmentation:
     scales: tuple[float, ...] = TSN_SCALES
     distortion: int = 1
     positions: str = "five"
+    shift: float = 0.1
     flip: float = 0.5
     brightness: float = 0.4
     contrast: float = 0.4
@@ -70,6 +73,10 @@ def draw_crop(height: int, width: int, augmentation: Augmentation, rng: np.rando
     right, bottom = width - crop_width, height - crop_height
     if augmentation.positions == "uniform":
         return int(rng.integers(right + 1)), int(rng.integers(bottom + 1)), crop_width, crop_height
+    if augmentation.positions == "near_centre":
+        moved = np.array((right, bottom)) / 2 + rng.uniform(-1, 1, 2) * augmentation.shift * min(height, width)
+        x, y = np.clip(np.rint(moved), 0, (right, bottom)).astype(int).tolist()
+        return x, y, crop_width, crop_height
     corners = ((0, 0), (right, 0), (0, bottom), (right, bottom), (right // 2, bottom // 2))
     return (*corners[rng.integers(len(corners))], crop_width, crop_height)
 

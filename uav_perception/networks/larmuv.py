@@ -37,6 +37,8 @@ class LarmuvOptions:
         input: "rgb", or "rgb_difference": each segment holds two frames, the network sees their difference.
         encoder_dropout: inside the Transformer layer.
         classifier_dropout: before the last linear layer.
+        norm_momentum: of the backbone's batch norms. 0.01 is torchvision's, right for fine-tuning; a short run from
+            scratch needs 0.1, or its running statistics lag behind.
     """
 
     classes: int
@@ -48,6 +50,7 @@ class LarmuvOptions:
     input: str = "rgb"
     encoder_dropout: float = 0.1
     classifier_dropout: float = 0.5
+    norm_momentum: float = 0.01
 
     def __post_init__(self) -> None:
         if self.classes < 2 or self.segments < 1:
@@ -115,6 +118,9 @@ class Larmuv(nn.Module):
         super().__init__()
         self.options = options
         self.backbone = torchvision.models.mobilenet_v3_large().features
+        for module in self.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = options.norm_momentum
         self.head = TemporalHead(options)
         if options.temporal_shift:
             residual = [layer for layer in self.backbone if getattr(layer, "use_res_connect", False)]

@@ -8,7 +8,7 @@ from typing import Any
 from uav_perception.datasets.action_clips import PROTOCOLS, Window
 from uav_perception.datasets.clip_transforms import Augmentation
 from uav_perception.networks.losses_action import ActionLoss
-from uav_perception.training.errors import TrainingError
+from uav_perception.training.errors import RecipeError
 
 _CHOICES = {
     "optimizer": ("adam", "adamw", "sgd"),
@@ -20,7 +20,7 @@ _CHOICES = {
 
 def _choose(name: str, value: str) -> None:
     if value not in _CHOICES[name]:
-        raise TrainingError(f"{name} is {value!r}; choose one of {', '.join(_CHOICES[name])}.")
+        raise RecipeError(f"{name} is {value!r}; choose one of {', '.join(_CHOICES[name])}.")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class OptimizerRecipe:
 
     def __post_init__(self) -> None:
         if self.name not in _CHOICES["optimizer"]:
-            raise TrainingError(f"optimizer.name is {self.name!r}; choose one of {', '.join(_CHOICES['optimizer'])}.")
+            raise RecipeError(f"optimizer.name is {self.name!r}; choose one of {', '.join(_CHOICES['optimizer'])}.")
         _choose("schedule", self.schedule)
 
 
@@ -133,19 +133,18 @@ class RunRecipe:
     def __post_init__(self) -> None:
         _choose("frozen_bn", self.frozen_bn)
         if self.epochs < 1 or self.batch < 1 or self.validate_every < 0:
-            raise TrainingError(
+            raise RecipeError(
                 f"training needs epochs >= 1, batch >= 1, validate_every >= 0, got {self.epochs}, {self.batch}, "
                 f"{self.validate_every}."
             )
         if self.protocol not in PROTOCOLS:
-            raise TrainingError(f"protocol is {self.protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
+            raise RecipeError(f"protocol is {self.protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
 
 
 @dataclass(frozen=True)
 class ActionRecipe:
     """A whole run. ``published`` is the paper's number for the row, kept beside the result."""
 
-    output: str
     data: DataRecipe
     task: str = "action"
     title: str = ""
@@ -159,4 +158,4 @@ class ActionRecipe:
 
     def __post_init__(self) -> None:
         if self.loss.distillation > 0 and not self.teacher:
-            raise TrainingError("loss.distillation is above 0, but the recipe names no teacher.")
+            raise RecipeError("loss.distillation is above 0, but the recipe names no teacher.")

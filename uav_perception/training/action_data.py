@@ -1,0 +1,36 @@
+"""From a recipe's data section to frame sources."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from uav_perception.datasets.action_formats import read_videos
+from uav_perception.datasets.frame_source import FlowStore, FrameSource, FrameStore, VideoFiles
+from uav_perception.datasets.video_list import VideoList
+from uav_perception.networks.action_zoo import Feed
+from uav_perception.training.action_recipe import DataRecipe
+
+
+def videos_of(data: DataRecipe, part: str, split: int | None = None) -> VideoList:
+    """The labelled videos of "train" or "test"; ``split`` overrides the recipe's."""
+    options = dict(data.options)
+    if split is not None:
+        options["split"] = split
+    return read_videos(data.format, data.root, part, data.background, **options)
+
+
+def _slug(title: str) -> str:
+    readable = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    return f"{readable[:60]}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
+
+
+def open_source(videos: VideoList, data: DataRecipe, feed: Feed) -> FrameSource:
+    """The frames of a list, as the network's modality and the recipe's store want them."""
+    folder = Path(data.cache) / _slug(f"{videos.title} {Path(data.root).expanduser().resolve()}")
+    if feed.modality == "flow":
+        return FlowStore(videos, folder / f"flow-{feed.short_side}", feed.short_side)
+    if data.store == "frames":
+        name = f"frames-{data.store_short_side}-{data.store_every}"
+        return FrameStore(videos, folder / name, data.store_short_side, data.store_every)
+    return VideoFiles(videos, folder / "frames.json")
