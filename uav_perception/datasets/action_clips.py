@@ -48,7 +48,7 @@ class Window:
 
 
 def _with_neighbours(starts: np.ndarray, feed: Feed, frames: int) -> np.ndarray:
-    """Frame numbers of a clip whose samples are ``frames_per_sample`` frames in a row, the samples one after the other."""
+    """Frame numbers of a clip: ``frames_per_sample`` in a row from each start, the samples one after the other."""
     following = starts[:, None] + np.arange(feed.frames_per_sample)
     return np.minimum(following, frames - 1).ravel()
 
@@ -165,9 +165,7 @@ class TestClips(Dataset):
             starts = [frame_sampling.dense_clip(frames, self.feed.frames, self.feed.stride, at) for at in places]
         else:
             segments = self.protocol.segments or self.feed.frames
-            starts = list(
-                frame_sampling.interleaved_segments(frames, segments, sets, self.feed.frames_per_sample)
-            )
+            starts = list(frame_sampling.interleaved_segments(frames, segments, sets, self.feed.frames_per_sample))
         return [_with_neighbours(first + chosen, self.feed, total) for chosen in starts]
 
     def _views(self, clip: np.ndarray) -> list[np.ndarray]:

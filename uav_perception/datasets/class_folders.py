@@ -1,7 +1,7 @@
 """Videos in one folder a class, and the UAV sets that come so.
 
-Either ``<root>/train/<class>/*`` and ``<root>/test/<class>/*``, or ``<root>/<class>/*`` alone; then a share of each class
-is set aside for the test, the same one on every machine, and clips of one recording stay on one side.
+Either ``<root>/train/<class>/*`` and ``<root>/test/<class>/*``, or ``<root>/<class>/*`` alone; then a share of each
+class is set aside for the test, the same one on every machine, and clips of one recording stay on one side.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ def _lists_or_share(root: str | Path, part: str, split: int, test_share: float, 
     return read_class_folders(root, part, test_share, seed, title)
 
 
-def read_drone_action(
-    root: str | Path, part: str, split: int = 1, test_share: float = 0.3, seed: int = 0
-) -> VideoList:
+def read_drone_action(root: str | Path, part: str, split: int = 1, test_share: float = 0.3, seed: int = 0) -> VideoList:
     """Drone-Action (Perera et al. 2019): 13 class folders. With a folder ``splits`` of HMDB51-style lists
     (``<class>_test_split1.txt``) those count, else whole recordings are set aside (168 / 72 videos: a share of 0.3)."""
     return _lists_or_share(root, part, split, test_share, seed, "Drone-Action")

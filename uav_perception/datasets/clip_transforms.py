@@ -59,14 +59,13 @@ def crop_sides(short_side: int, scales: Sequence[float], distortion: int) -> lis
     """All (width, height) pairs of the multi-scale crop: {256, 224, 192, 168} gives ten at distortion 1."""
     sides = [int(short_side * scale) for scale in scales]
     return [
-        (width, height)
-        for i, height in enumerate(sides)
-        for j, width in enumerate(sides)
-        if abs(i - j) <= distortion
+        (width, height) for i, height in enumerate(sides) for j, width in enumerate(sides) if abs(i - j) <= distortion
     ]
 
 
-def draw_crop(height: int, width: int, augmentation: Augmentation, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def draw_crop(
+    height: int, width: int, augmentation: Augmentation, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
     """One crop as (x, y, width, height) [px]."""
     pairs = crop_sides(min(height, width), augmentation.scales, augmentation.distortion)
     crop_width, crop_height = pairs[rng.integers(len(pairs))]
@@ -152,8 +151,8 @@ def to_short_side(clip: np.ndarray, short_side: int) -> np.ndarray:
 
 
 def centre_crop(clip: np.ndarray, size: int) -> np.ndarray:
-    """The middle size x size."""
-    top, left = (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2
+    """The middle size x size; an odd pixel goes away at the top and the left, as in the runtime's preprocessing."""
+    top, left = -((size - clip.shape[1]) // 2), -((size - clip.shape[2]) // 2)
     return clip[:, top : top + size, left : left + size]
 
 

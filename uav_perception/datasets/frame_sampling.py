@@ -1,4 +1,7 @@
-"""Which frames of a video make a clip. Indices are frame numbers; ``length`` is TSN's L, frames a segment needs in a row."""
+"""Which frames of a video make a clip.
+
+Indices are frame numbers; ``length`` is TSN's L, the frames that a segment needs in a row.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -91,7 +92,9 @@ def _part(video: LabelledVideo, frames: int, fps: float) -> tuple[int, int]:
     first = round(video.start * fps)
     last = frames if video.end is None else min(round(video.end * fps), frames)
     if last <= first:
-        raise DatasetError(f"its part begins at {video.start:g} s, but the video {video.path} lasts {frames / fps:.2f} s")
+        raise DatasetError(
+            f"its part begins at {video.start:g} s, but the video {video.path} lasts {frames / fps:.2f} s"
+        )
     return first, last - first
 
 
@@ -281,4 +284,4 @@ def _flow_of(video: LabelledVideo, algorithm: cv2.DenseOpticalFlow, short_side: 
     if len(frames) < 2:
         raise DatasetError(f"{video.path} has one frame; flow needs two.")
     grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
-    return np.stack([flow_between(a, b, algorithm, bound) for a, b in zip(grey[:-1], grey[1:], strict=True)])
+    return np.stack([flow_between(a, b, algorithm, bound) for a, b in pairwise(grey)])

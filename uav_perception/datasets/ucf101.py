@@ -1,8 +1,9 @@
 """UCF101 (Soomro et al. 2012).
 
-``<root>/[UCF-101/]<Class>/v_<Class>_gNN_cNN.avi`` and ``<root>/ucfTrainTestlist/{classInd,trainlist0k,testlist0k}.txt``.
-Train lines end with a 1-based label; test lines carry none, so the label is the folder's. The lists spell one class
-``HandstandPushups`` in the folder and ``HandStandPushups`` in the file name, and unpacked archives differ in the folder.
+``<root>/[UCF-101/]<Class>/v_<Class>_gNN_cNN.avi``, and the lists ``classInd.txt``, ``trainlist0k.txt`` and
+``testlist0k.txt`` in ``<root>/ucfTrainTestlist``. Train lines end with a 1-based label; test lines carry none, so the
+label is the folder's. The lists spell one class ``HandstandPushups`` in the folder and ``HandStandPushups`` in the file
+name, and unpacked archives differ in the folder.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def read_ucf101(root: str | Path, part: str, split: int = 1) -> VideoList:
         folder, _, name = words[0].partition("/")
         label = label_of.get(folder.lower())
         if label is None or not name:
-            raise DatasetError(f"{needed['videos']}:{number}: {words[0]!r} does not begin with a class of classInd.txt.")
+            raise DatasetError(
+                f"{needed['videos']}:{number}: {words[0]!r} does not begin with a class of classInd.txt."
+            )
         if len(words) > 1 and int(words[1]) != label + 1:
             raise DatasetError(
                 f"{needed['videos']}:{number}: label {words[1]} contradicts {folder}, which is class {label + 1}."

@@ -56,7 +56,9 @@ class VideoList:
             raise DatasetError(f"{self.title} names {twice} twice.")
         wrong = next((video for video in self.videos if not 0 <= video.label < len(self.class_names)), None)
         if wrong is not None:
-            raise DatasetError(f"{self.title}: {wrong.name} has label {wrong.label} of {len(self.class_names)} classes.")
+            raise DatasetError(
+                f"{self.title}: {wrong.name} has label {wrong.label} of {len(self.class_names)} classes."
+            )
 
     def fingerprint(self) -> str:
         """A hash of names, labels, parts and file sizes. Caches made for another fingerprint are refused."""

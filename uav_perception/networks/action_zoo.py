@@ -187,32 +187,57 @@ def default_feed(name: str, input_kind: str = "rgb") -> Feed:
     return feed
 
 
-def _read(name: str, entry: _Entry, weights: str) -> dict[str, Tensor]:
-    path = Path(weights).expanduser()
-    if path.is_file():
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-        state = loaded.get("state_dict", loaded)
-        # Training checkpoints of this package and of DataParallel put one word before every name.
-        for prefix in ("network.", "module."):
-            if state and all(key.startswith(prefix) for key in state) and not entry.rename[:1] == (("", prefix),):
-                state = {key[len(prefix) :]: value for key, value in state.items()}
-        return state
-    choices = getattr(torchvision.models, entry.weights, None) or getattr(torchvision.models.video, entry.weights, None) \
-        if entry.weights else None
-    if choices is None:
+def _state_of_file(path: Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint: bare, or of this package's training (``network.``) or DataParallel (``module.``)."""
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    state = loaded.get("state_dict", loaded)
+    for prefix in ("network.", "module."):
+        if state and all(key.startswith(prefix) for key in state):
+            return {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _state_of_name(name: str, entry: _Entry, weights: str) -> dict[str, Tensor]:
+    """Tensors of a torchvision weight."""
+    homes = [home for home in (torchvision.models, torchvision.models.video) if hasattr(home, entry.weights or " ")]
+    if not homes:
         raise NetworkError(
             f"The weights {weights!r} for {name} are no file, and torchvision has none for it: give a checkpoint's path."
         )
+    choices = getattr(homes[0], entry.weights)
     names = [*choices.__members__, "DEFAULT"]
     if weights not in names:
         raise NetworkError(f"The weights {weights!r} for {name} are no file and no name; names: {', '.join(names)}.")
-    return choices[weights].get_state_dict(progress=True, check_hash=True)
+    return getattr(choices, weights).get_state_dict(progress=True, check_hash=True)
+
+
+def _adapted(name: str, entry: _Entry, state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Public names turned into ours; what only pre-training needs is dropped."""
+    if not set(state) & set(own):
+        state = {_renamed(key, entry): value for key, value in state.items()}
+    if name == "bn_inception":
+        # One conversion calls the last layer `fc`, and keeps batch norms as (1, n).
+        state = {key.replace("backbone.fc.", "backbone.last_linear."): value for key, value in state.items()}
+        state = {key: value.flatten() if "_bn." in key else value for key, value in state.items()}
+    return {
+        key: value
+        for key, value in state.items()
+        if not key.endswith("num_batches_tracked") and (key in own or not key.startswith(entry.ignored))
+    }
+
+
+def _renamed(key: str, entry: _Entry) -> str:
+    for old, new in entry.rename:
+        if key.startswith(old):
+            return new + key[len(old) :]
+    return key
 
 
 def load_weights(network: nn.Module, name: str, weights: str) -> list[str]:
     """Load pre-trained weights by torchvision name (``IMAGENET1K_V2``, ``KINETICS400_V1``, ``DEFAULT``) or from a file.
 
-    The classifier is left as it is where its shape differs (another number of classes). Everything else must fit.
+    The classifier is left as it is where its shape differs (another number of classes), and LARMUV's head where the
+    weights have none (ImageNet's, or the ablation's). Everything else must fit.
 
     Args:
         network: built by `build`.
@@ -225,32 +250,19 @@ def load_weights(network: nn.Module, name: str, weights: str) -> list[str]:
     Raises:
         NetworkError: a tensor is missing or does not fit; the message names the first ones.
     """
-    entry = _entry(name)
-    own = network.state_dict()
-    state = _read(name, entry, weights)
-    if not set(state) & set(own):
-        state = {_renamed(key, entry): value for key, value in state.items()}
-    state = {
-        key: value
-        for key, value in state.items()
-        if not (key.startswith(entry.ignored) and key not in own) and not key.endswith("num_batches_tracked")
-    }
-    # bn_inception: the conversions call the last layer `fc` or `last_linear`.
-    if name == "bn_inception":
-        state = {key.replace("backbone.fc.", "backbone.last_linear."): value for key, value in state.items()}
-        state = {key: value.reshape(own[key].shape) if key in own and value.numel() == own[key].numel() else value
-                 for key, value in state.items()}
-    fresh = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    entry, own, path = _entry(name), network.state_dict(), Path(weights).expanduser()
+    state = _state_of_file(path) if path.is_file() else _state_of_name(name, entry, weights)
+    state = _adapted(name, entry, state, own)
+    replaceable = (f"{entry.classifier}.", "head.positions")
     for key in [key for key in state if key in own and state[key].shape != own[key].shape]:
-        if not key.startswith(f"{entry.classifier}."):
+        if not key.startswith(replaceable):
             raise NetworkError(
                 f"The weights {weights} do not fit {name}: {key} is {tuple(state[key].shape)} there and "
                 f"{tuple(own[key].shape)} here."
             )
-        fresh.append(key)
         del state[key]
-    allowed = (f"{entry.classifier}.", "head.")
-    missing = [key for key in fresh if not key.startswith(allowed)]
+    fresh = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    missing = [key for key in fresh if not key.startswith((f"{entry.classifier}.", "head."))]
     unknown = [key for key in state if key not in own]
     if missing or unknown:
         raise NetworkError(
@@ -259,10 +271,3 @@ def load_weights(network: nn.Module, name: str, weights: str) -> list[str]:
         )
     network.load_state_dict(state, strict=False)
     return fresh
-
-
-def _renamed(key: str, entry: _Entry) -> str:
-    for old, new in entry.rename:
-        if key.startswith(old):
-            return new + key[len(old) :]
-    return key

@@ -11,8 +11,10 @@ SIZE = 112
 
 
 class C3d(nn.Module):
-    """(B, 16, 3, 112, 112) to logits (B, classes). Parameter names: ``conv1`` ... ``conv5b``, ``fc6``, ``fc7``, ``fc8``,
-    as in the common conversions of the original weights."""
+    """(B, 16, 3, 112, 112) to logits (B, classes).
+
+    Parameters are called ``conv1`` ... ``conv5b``, ``fc6``, ``fc7``, ``fc8``, as in conversions of the original.
+    """
 
     def __init__(self, classes: int, channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__()

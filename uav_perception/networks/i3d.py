@@ -1,7 +1,8 @@
 """I3D (Carreira & Zisserman 2017): Inception v1 inflated to three dimensions, for RGB or optical flow.
 
 Parameters carry the names of the public PyTorch conversion of DeepMind's checkpoints (``Conv3d_1a_7x7.conv3d.weight``,
-``Mixed_3b.b1a.bn.running_mean``, ``logits.conv3d.bias``), so `rgb_imagenet.pt` and `flow_charades.pt` alike load as they are.
+``Mixed_3b.b1a.bn.running_mean``, ``logits.conv3d.bias``), so ``rgb_imagenet.pt``, ``flow_imagenet.pt`` and the Charades
+ones load as they are.
 """
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ def pad_same(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, in
 class _Unit(nn.Module):
     """Convolution, batch norm, ReLU; the last one of the network has a bias and neither of the others."""
 
-    def __init__(
-        self, channels: int, width: int, kernel: int, stride: int = 1, final: bool = False
-    ) -> None:
+    def __init__(self, channels: int, width: int, kernel: int, stride: int = 1, final: bool = False) -> None:
         super().__init__()
         self.kernel, self.stride, self.final = (kernel,) * 3, (stride,) * 3, final
         self.conv3d = nn.Conv3d(channels, width, kernel, stride=stride, bias=final)

@@ -141,7 +141,7 @@ class Larmuv(nn.Module):
         """Features of every frame of a clip: (B, K, C, H, W) to (B, K, 960)."""
         if clip.shape[1] != self.segments:
             raise NetworkError(f"The clip has {clip.shape[1]} segments; this network was built for {self.segments}.")
-        return self.features(clip.flatten(0, 1)).unflatten(0, (clip.shape[0], self.segments))
+        return self.features(clip.reshape(-1, *clip.shape[2:])).reshape(-1, self.segments, FEATURE_SIZE)
 
     def prefix_logits(self, clip: Tensor) -> Tensor:
         """Causal training target: logits after every prefix, (B, K, C)."""

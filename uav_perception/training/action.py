@@ -29,7 +29,7 @@ from uav_perception.files import replacing, write_json
 from uav_perception.networks import action_zoo
 from uav_perception.provenance import provenance
 from uav_perception.training.action_data import open_source, videos_of
-from uav_perception.training.action_model import META_KEY, ActionModel, model_of, normalise
+from uav_perception.training.action_model import FORMAT, META_KEY, ActionModel, model_of, normalise
 from uav_perception.training.action_recipe import ActionRecipe, OptimizerRecipe, StreamRecipe
 from uav_perception.training.action_teacher import teacher_logits
 from uav_perception.training.action_testing import accuracy_of, confusion_matrix, draw_confusion, predict, report_of
@@ -172,8 +172,12 @@ class ActionTraining(lightning.LightningModule):
         count = min(self.recipe.training.batch, len(self.train_source) - batch_idx * self.recipe.training.batch)
         loss = (losses * weights).sum() * self.trainer.world_size / count
         right = ((logits.argmax(-1) == labels) * weights).sum() / weights.sum().clamp(min=1)
-        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
-        self.log("train_top1", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+        self.log(
+            "train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
+        )
+        self.log(
+            "train_top1", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
+        )
         return loss
 
     def confusion(self, protocol: str = "centre", progress: str | None = None) -> Tensor:
@@ -199,6 +203,7 @@ class ActionTraining(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What it takes to use the network without the recipe."""
+        checkpoint["format"] = FORMAT
         checkpoint[META_KEY] = self.model.to_plain()
 
 
@@ -327,5 +332,7 @@ def run_training(values: dict[str, Any], output: str | Path, resume: bool = Fals
     }
     if int(os.environ.get("RANK", 0)) == 0:
         write_json(output / "summary.json", summary)
-        print(f"{summary['title']}: top-1 {summary['top1']:.4f} over {len(tops)} split(s), in {output / 'summary.json'}")
+        print(
+            f"{summary['title']}: top-1 {summary['top1']:.4f} over {len(tops)} split(s), in {output / 'summary.json'}"
+        )
     return 0

@@ -1,11 +1,12 @@
 """An action network with everything needed to use it: how it is built, fed, and what its classes are called.
 
-A training checkpoint holds the same under the key ``action_model`` beside its ``state_dict``, in plain types only, so
-that it loads with ``weights_only=True``.
+A training checkpoint holds the same under the key ``action_model``, beside ``format`` and its ``state_dict``, in plain
+types only, so that it loads with ``weights_only=True``.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from uav_perception.networks.action_zoo import Feed
 from uav_perception.training.action_recipe import NetworkRecipe
 from uav_perception.training.errors import CheckpointError, RecipeError
 
+FORMAT = "uav_perception.action/1"
 META_KEY = "action_model"
 NETWORK_PREFIX = "network."
 
@@ -47,7 +49,9 @@ class ActionModel:
         """For a checkpoint: dictionaries, lists, numbers and text only."""
         plain = asdict(self)
         plain["class_names"] = list(self.class_names)
-        plain["feed"] = {key: list(value) if isinstance(value, tuple) else value for key, value in plain["feed"].items()}
+        plain["feed"] = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in plain["feed"].items()
+        }
         return plain
 
     @classmethod
@@ -91,9 +95,15 @@ def load_action_checkpoint(path: str | Path) -> tuple[nn.Module, ActionModel]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"The checkpoint {path} does not exist. Train it first, or correct the path.")
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
-    if META_KEY not in loaded:
-        raise CheckpointError(f"{path} is not a checkpoint of an action network: it has no entry {META_KEY!r}.")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
+    found = loaded.get("format") if isinstance(loaded, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of an action network: its format is {found!r}, not {FORMAT!r}."
+        )
     model = ActionModel.from_plain(loaded[META_KEY])
     network = model.build()
     state = {

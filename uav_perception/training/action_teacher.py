@@ -30,7 +30,9 @@ def _identity(streams: Sequence[StreamRecipe]) -> str:
     for stream in streams:
         path = Path(stream.checkpoint)
         if not path.is_file():
-            raise CheckpointError(f"The teacher's checkpoint {path} does not exist. Train it first, or correct the path.")
+            raise CheckpointError(
+                f"The teacher's checkpoint {path} does not exist. Train it first, or correct the path."
+            )
         digest.update(hashlib.sha256(path.read_bytes()).digest())
         digest.update(f"{stream.weight}".encode())
     return digest.hexdigest()
@@ -40,8 +42,9 @@ def _stream_logits(stream: StreamRecipe, videos: VideoList, data: DataRecipe, wo
     network, model = load_action_checkpoint(stream.checkpoint)
     if model.class_names != videos.class_names:
         raise CheckpointError(
-            f"The teacher {stream.checkpoint} knows {len(model.class_names)} classes ({', '.join(model.class_names[:3])} "
-            f"...), the data {len(videos.class_names)} ({', '.join(videos.class_names[:3])} ...); they must be the same."
+            f"The teacher {stream.checkpoint} knows {len(model.class_names)} classes "
+            f"({', '.join(model.class_names[:3])} ...), the data {len(videos.class_names)} "
+            f"({', '.join(videos.class_names[:3])} ...); they must be the same."
         )
     source = open_source(videos, data, model.feed)
     clips = TestClips(source, model.feed, Protocol(clips=1), data.window)
@@ -50,9 +53,7 @@ def _stream_logits(stream: StreamRecipe, videos: VideoList, data: DataRecipe, wo
     return dict(zip(source.usable, logits, strict=True))
 
 
-def teacher_logits(
-    streams: Sequence[StreamRecipe], source: FrameSource, data: DataRecipe, workers: int = 0
-) -> Tensor:
+def teacher_logits(streams: Sequence[StreamRecipe], source: FrameSource, data: DataRecipe, workers: int = 0) -> Tensor:
     """The fused logits of the teacher for the usable videos of ``source``: the weighted sum of its streams.
 
     They are kept under ``data.cache`` and used again only for the same checkpoints and the same data.
@@ -75,7 +76,9 @@ def teacher_logits(
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             if str(kept["fingerprint"]) == fingerprint and str(kept["teacher"]) == identity:
-                return _of_usable(dict(zip(kept["positions"].tolist(), torch.from_numpy(kept["logits"]), strict=True)), source)
+                return _of_usable(
+                    dict(zip(kept["positions"].tolist(), torch.from_numpy(kept["logits"]), strict=True)), source
+                )
         _log.warning("%s was made for other data or another teacher; it is made anew.", path)
     fused: dict[int, Tensor] = {}
     for number, stream in enumerate(streams):
@@ -97,5 +100,7 @@ def _of_usable(logits: dict[int, Tensor], source: FrameSource) -> Tensor:
     lacking = [position for position in source.usable if position not in logits]
     if lacking:
         name = source.videos.videos[lacking[0]].name
-        raise CheckpointError(f"The teacher has no logits for {len(lacking)} videos that the student reads, first {name}.")
+        raise CheckpointError(
+            f"The teacher has no logits for {len(lacking)} videos that the student reads, first {name}."
+        )
     return torch.stack([logits[position] for position in source.usable])
