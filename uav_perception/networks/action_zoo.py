@@ -202,7 +202,7 @@ def _state_of_name(name: str, entry: _Entry, weights: str) -> dict[str, Tensor]:
     homes = [home for home in (torchvision.models, torchvision.models.video) if hasattr(home, entry.weights or " ")]
     if not homes:
         raise NetworkError(
-            f"The weights {weights!r} for {name} are no file, and torchvision has none for it: give a checkpoint's path."
+            f"The weights {weights!r} for {name} are no file, and torchvision has none for it: give a file."
         )
     choices = getattr(homes[0], entry.weights)
     names = [*choices.__members__, "DEFAULT"]
