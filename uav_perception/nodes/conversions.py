@@ -1,4 +1,8 @@
-"""Between the core's records and ROS messages."""
+"""Between the core's records and ROS messages.
+
+Since Kilted, messages do not check the types of their fields, and an int in a float field ends the process inside the
+serialiser. So every number is converted to the field's own type here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ _SECOND = 1_000_000_000
 
 def to_time(stamp_ns: int) -> Time:
     """Nanoseconds as a ROS time."""
-    seconds, nanoseconds = divmod(stamp_ns, _SECOND)
+    seconds, nanoseconds = divmod(int(stamp_ns), _SECOND)
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
@@ -106,13 +110,15 @@ def to_action_array(results: Iterable[ActionResult], header: Header, model: str)
 def _to_action_label(result: ActionResult) -> ActionLabel:
     return ActionLabel(
         scope=_SCOPES[result.scope],
-        track_id=result.track_id,
+        track_id=int(result.track_id),
         label=result.label,
-        score=result.score,
-        scores=[ActionScore(class_id=s.class_id, class_name=s.class_name, score=s.score) for s in result.scores],
+        score=float(result.score),
+        scores=[
+            ActionScore(class_id=int(s.class_id), class_name=s.class_name, score=float(s.score)) for s in result.scores
+        ],
         window_start=to_time(result.window_start_ns),
         window_end=to_time(result.window_end_ns),
-        segments=result.segments,
+        segments=int(result.segments),
     )
 
 

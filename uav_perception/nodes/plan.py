@@ -11,7 +11,7 @@ import yaml
 from uav_perception.files import write_text
 from uav_perception.nodes.errors import NodeError
 
-NODES = ("detector", "action", "overlay")
+NODES = ("detector", "action", "overlay", "geolocation")
 _NEEDS_MODEL = ("detector", "action")
 ALL = "**"
 
@@ -24,7 +24,8 @@ class Plan:
         params_file: ROS parameter file.
         model: detector model, over the file's; empty for the file's.
         action_model: action model, over the file's; empty for the file's.
-        names: the nodes to run; empty for the overlay and every node that has a model.
+        names: the nodes to run; empty for the overlay, every node that has a model, and geolocation when the file names
+            a ``vehicle``.
         use_sim_time: take the time from ``/clock``.
         autostart: configure and activate at the start; None leaves it to the file.
         parameters: further parameters by node name; `ALL` stands for every node.
@@ -58,6 +59,8 @@ class Plan:
                 "no model is named, so there is nothing to run. Give the path of an ONNX model as `model` (detector) "
                 f"or `action_model`, or set `model` in {self.params_file}."
             )
+        if found.get("geolocation", {}).get("vehicle", "none") == "none":
+            left_out.add("geolocation")
         return tuple(name for name in NODES if name not in left_out)
 
     def overrides(self) -> dict[str, dict[str, object]]:

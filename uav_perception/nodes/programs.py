@@ -17,6 +17,7 @@ from uav_perception.nodes.process import run_nodes
 _CLASSES = {
     "detector": ("uav_perception.nodes.detector_node", "DetectorNode"),
     "action": ("uav_perception.nodes.action_node", "ActionNode"),
+    "geolocation": ("uav_perception.nodes.geolocation_node", "GeolocationNode"),
     "overlay": ("uav_perception.nodes.overlay_node", "OverlayNode"),
 }
 

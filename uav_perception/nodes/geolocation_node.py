@@ -1,0 +1,453 @@
+"""Detections and the vehicle's state in, places on the ground out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import Point, PoseStamped, Vector3
+from sensor_msgs.msg import CameraInfo, Range
+
+from uav_perception.actions.ticks import TickGrid
+from uav_perception.flight.buffer import BufferOptions, StateBuffer
+from uav_perception.flight.camera import CameraModel
+from uav_perception.flight.errors import FlightError, StateError
+from uav_perception.flight.filter import FilterOptions, TargetFilter
+from uav_perception.flight.geodesy import to_wgs84
+from uav_perception.flight.geolocation import METHODS, GeolocationOptions, Geolocator, Mount, error_radius
+from uav_perception.flight.state import VehicleState
+from uav_perception.flight.terrain import TerrainGrid, read_terrain
+from uav_perception.msg import ActionArray, DetectionArray, GeoTarget, GeoTargetArray
+from uav_perception.nodes import conversions
+from uav_perception.nodes.diagnostics import ERROR, OK, WARN, Health
+from uav_perception.nodes.errors import NodeError
+from uav_perception.nodes.managed import ManagedNode
+from uav_perception.nodes.mavros_input import (
+    OdometryInput,
+    mavros_input,
+    subscribe_gimbal_quaternion,
+    subscribe_mavros_gimbal,
+)
+from uav_perception.nodes.parameters import Parameter, Value
+from uav_perception.nodes.publishing import publish
+from uav_perception.nodes.px4_input import Px4Input
+from uav_perception.nodes.qos import OVERRIDABLE, results, sensor
+from uav_perception.nodes.statistics import Statistics
+from uav_perception.nodes.tf_input import TfInput
+from uav_perception.nodes.vehicle_input import Inbox, VehicleInput
+
+_ACTION_LIFE_NS = 2_000_000_000  # an actor's label is repeated on targets for this long [ns]
+_RETRY_PERIOD = 0.02  # how often detections that are ahead of the vehicle's state are tried again [s]
+
+
+def _fixed(name: str, default: Value, description: str, **limits: object) -> Parameter:
+    return Parameter(name, default, description, change="unconfigured", **limits)
+
+
+PARAMETERS = (
+    _fixed(
+        "vehicle", "none", "Where the vehicle's state comes from.", choices=("none", "mavros", "px4", "odometry", "tf")
+    ),
+    _fixed("mavros_prefix", "mavros", "Namespace of MAVROS."),
+    _fixed("px4_prefix", "fmu/out", "Prefix of PX4's topics."),
+    _fixed("odometry_topic", "odometry", "nav_msgs/Odometry in the map frame, for vehicle odometry."),
+    _fixed("fix_topic", "fix", "sensor_msgs/NavSatFix that joins map and globe, for vehicle odometry and tf."),
+    _fixed("map_frame", "map", "Frame of the targets: east, north, up."),
+    _fixed("base_frame", "base_link", "Frame of the body, for vehicle tf."),
+    _fixed(
+        "camera_info",
+        "",
+        "Topic of the CameraInfo; empty: camera_info beside the image topic.",
+    ),
+    _fixed(
+        "gimbal",
+        "none",
+        "Attitude of the camera: fixed to the body (none), or from messages.",
+        choices=("none", "quaternion", "mavros", "px4", "tf"),
+    ),
+    _fixed("gimbal_topic", "gimbal/attitude", "geometry_msgs/QuaternionStamped: optical frame in the map."),
+    _fixed("mount_x", 0.0, "Camera ahead of the body's origin [m].", minimum=-20.0, maximum=20.0),
+    _fixed("mount_y", 0.0, "Camera left of it [m].", minimum=-20.0, maximum=20.0),
+    _fixed("mount_z", 0.0, "Camera above it [m].", minimum=-20.0, maximum=20.0),
+    _fixed("mount_roll", 0.0, "Roll of a fixed camera [deg].", minimum=-180.0, maximum=180.0),
+    _fixed("mount_pitch", 0.0, "Pitch of a fixed camera, positive looks down [deg].", minimum=-180.0, maximum=180.0),
+    _fixed("mount_yaw", 0.0, "Yaw of a fixed camera, positive to the left [deg].", minimum=-180.0, maximum=180.0),
+    _fixed("method", "flat_plane", "How the ground is known.", choices=METHODS),
+    _fixed(
+        "height_source",
+        "none",
+        "Height above ground, for method height_above_ground.",
+        choices=("none", "relative_altitude", "range"),
+    ),
+    _fixed("range_topic", "mavros/rangefinder/rangefinder", "sensor_msgs/Range of a range finder that looks down."),
+    _fixed("terrain", "", "Terrain file (.hgt or GeoTIFF), for method terrain."),
+    _fixed("ground_z", 0.0, "z of the flat ground in the map [m].", minimum=-10000.0, maximum=10000.0),
+    _fixed("attitude_std", 0.5, "Error of the attitude where messages tell none [deg].", minimum=0.0, maximum=45.0),
+    _fixed("position_std", 0.5, "Error of the position where messages tell none [m].", minimum=0.0, maximum=1000.0),
+    _fixed("height_std", 0.5, "Error of the ground's height [m].", minimum=0.0, maximum=1000.0),
+    _fixed("time_std", 0.02, "Error of the image's stamp against the vehicle's [s].", minimum=0.0, maximum=10.0),
+    _fixed("min_depression", 5.0, "Rays flatter than this are refused [deg].", minimum=0.1, maximum=89.0),
+    _fixed("max_range", 500.0, "Places farther away are refused [m].", minimum=1.0, maximum=100000.0),
+    _fixed(
+        "object_heights",
+        "person=1.7,pedestrian=1.7,people=1.7,bicycle=1.2,motor=1.4,car=1.5,van=2.0,truck=3.0,bus=3.0",
+        "Heights of classes [m], as name=height by commas; other classes are placed by their lower edge.",
+    ),
+    _fixed(
+        "max_state_gap", 0.5, "Longest time between two states that are interpolated [s].", minimum=0.01, maximum=10.0
+    ),
+    _fixed(
+        "max_state_wait", 0.3, "How long detections wait for the state of their stamp [s].", minimum=0.0, maximum=5.0
+    ),
+    Parameter("target_track", -1, "Track that is republished on ~/target_pose; -1 for none.", minimum=-1),
+    Parameter("target_rate", 10.0, "Most messages a second on ~/target_pose [Hz].", minimum=0.1, maximum=50.0),
+)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Detections whose vehicle state may still come."""
+
+    message: DetectionArray
+    received: float
+
+
+class GeolocationNode(ManagedNode):
+    """Publishes ``~/targets`` for every message on ``detector/detections``.
+
+    Args:
+        hub: not used; every node of a process is made alike.
+        options: further arguments of `rclpy.lifecycle.LifecycleNode`.
+    """
+
+    def __init__(self, hub: object = None, **options: object) -> None:
+        self._buffer: StateBuffer | None = None
+        self._inbox: Inbox | None = None
+        self._vehicle: VehicleInput | None = None
+        self._filter = TargetFilter()
+        self._terrain: TerrainGrid | None = None
+        self._camera: CameraModel | None = None
+        self._camera_problem = "no CameraInfo has arrived"
+        self._locator: Geolocator | None = None
+        self._locator_key: tuple | None = None
+        self._heights: dict[str, float] = {}
+        self._class_names: dict[int, str] = {}
+        self._actions: dict[int, tuple[int, str]] = {}
+        self._outputs: dict[str, object] = {}
+        self._inputs: list[object] = []
+        self._retry_timer: object = None
+        self._waiting: deque[_Waiting] = deque(maxlen=30)
+        self._refused: Counter[str] = Counter()
+        self._problem = ""
+        self._statistics = Statistics()
+        self._target_ticks = TickGrid(10.0)
+        super().__init__("geolocation", PARAMETERS, **options)
+
+    def configure(self) -> None:
+        """Check the settings, read the terrain, advertise."""
+        values = self.parameters
+        if values["vehicle"] == "none":
+            raise NodeError("the parameter vehicle is none. Set it to mavros, px4, odometry or tf.")
+        if values["method"] == "height_above_ground" and values["height_source"] == "none":
+            raise NodeError("method height_above_ground needs height_source: relative_altitude or range.")
+        self._heights = parse_heights(str(values["object_heights"]))
+        self._terrain = None
+        if values["method"] == "terrain":
+            self._terrain = read_terrain(str(values["terrain"]))
+        self._filter = TargetFilter(FilterOptions())
+        self._outputs = {
+            "targets": self.create_publisher(
+                GeoTargetArray, "~/targets", results(), qos_overriding_options=OVERRIDABLE
+            ),
+            "target_pose": self.create_publisher(
+                PoseStamped, "~/target_pose", results(), qos_overriding_options=OVERRIDABLE
+            ),
+        }
+
+    def activate(self) -> None:
+        """Subscribe to the camera, the detections and the vehicle."""
+        self._buffer = StateBuffer(BufferOptions(max_gap_s=float(self.parameters["max_state_gap"])))
+        self._inbox = Inbox(self, self._buffer)
+        self._vehicle = self._open_vehicle(self._inbox)
+        self._open_gimbal(self._inbox)
+        self._inputs = [
+            self.create_subscription(CameraInfo, self._camera_info_topic(), self._take_camera_info, sensor()),
+            self.create_subscription(
+                DetectionArray,
+                "detector/detections",
+                self._take_detections,
+                results(),
+                qos_overriding_options=OVERRIDABLE,
+            ),
+            self.create_subscription(ActionArray, "action/actions", self._take_actions, results()),
+        ]
+        self._retry_timer = self.create_timer(_RETRY_PERIOD, self._try_waiting)
+        self._target_ticks = TickGrid(float(self.parameters["target_rate"]))
+
+    def deactivate(self) -> None:
+        """Take nothing more, forget the targets."""
+        if self._retry_timer is not None:
+            self.destroy_timer(self._retry_timer)
+            self._retry_timer = None
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self._vehicle is not None:
+            self._vehicle.close()
+        elif self._inbox is not None:
+            self._inbox.close()
+        self._vehicle = self._inbox = self._buffer = None
+        self._camera = self._locator = self._locator_key = None
+        self._camera_problem = "no CameraInfo has arrived"
+        self._waiting.clear()
+        self._filter.reset()
+
+    def cleanup(self) -> None:
+        """Take the publishers away."""
+        for publisher in self._outputs.values():
+            self.destroy_publisher(publisher)
+        self._outputs = {}
+        self._terrain = None
+
+    def parameter_changed(self, name: str, value: Value) -> None:
+        """The chosen target changes with the next image."""
+        if name == "target_rate":
+            self._target_ticks = TickGrid(float(value))
+
+    def health(self) -> Health:
+        """Rate, refusals by reason, jumps of the state."""
+        now = self._seconds()
+        summary = self._statistics.summary(now)
+        values = {
+            "rate_hz": summary.rate,
+            "latency_p50_ms": summary.latency_p50 * 1e3,
+            "latency_p99_ms": summary.latency_p99 * 1e3,
+            "stamp_age_ms": summary.age * 1e3,
+            "vehicle": self.parameters["vehicle"],
+            "method": self.parameters["method"],
+            **{f"refused_{reason}": count for reason, count in sorted(self._refused.items())},
+            **{f"state_{event}": count for event, count in sorted(self._buffer.events.items())},
+            **{f"message_{reason}": count for reason, count in sorted(self._inbox.refused.items())},
+            **{f"filter_{reason}": count for reason, count in sorted(self._filter.restarts.items())},
+        }
+        if self._camera is None:
+            return Health(ERROR, self._camera_problem, values)
+        if self._problem:
+            return Health(WARN, self._problem, values)
+        return Health(OK, "active", values)
+
+    def _seconds(self) -> float:
+        return self.get_clock().now().nanoseconds / 1e9
+
+    def _camera_info_topic(self) -> str:
+        named = str(self.parameters["camera_info"])
+        return named or self.resolve_topic_name("image").rsplit("/", 1)[0] + "/camera_info"
+
+    def _open_vehicle(self, inbox: Inbox) -> VehicleInput:
+        values = {name: self.parameters[name] for name in ("vehicle", "height_source", "range_topic", "fix_topic")}
+        height = str(values["height_source"])
+        if values["vehicle"] == "mavros":
+            return mavros_input(inbox, str(self.parameters["mavros_prefix"]), height, str(values["range_topic"]))
+        if values["vehicle"] == "px4":
+            return Px4Input(inbox, str(self.parameters["px4_prefix"]), height, self.parameters["gimbal"] == "px4")
+        if values["vehicle"] == "tf":
+            frames = (str(self.parameters["map_frame"]), str(self.parameters["base_frame"]))
+            return TfInput(inbox, *frames, str(values["fix_topic"]), self.parameters["gimbal"] == "tf")
+        if height == "relative_altitude":
+            raise NodeError("height_source relative_altitude needs vehicle mavros; set it to range or none.")
+        source = OdometryInput(inbox, str(self.parameters["odometry_topic"]), str(values["fix_topic"]))
+        if height == "range":
+            inbox.subscribe(Range, str(values["range_topic"]), source.take_range, sensor())
+        return source
+
+    def _open_gimbal(self, inbox: Inbox) -> None:
+        gimbal = self.parameters["gimbal"]
+        if gimbal == "quaternion":
+            subscribe_gimbal_quaternion(inbox, str(self.parameters["gimbal_topic"]))
+        elif gimbal == "mavros":
+            subscribe_mavros_gimbal(inbox, str(self.parameters["mavros_prefix"]))
+        elif gimbal in ("px4", "tf") and self.parameters["vehicle"] != gimbal:
+            raise NodeError(f"gimbal {gimbal} needs vehicle {gimbal}, but vehicle is {self.parameters['vehicle']}.")
+
+    def _take_camera_info(self, message: CameraInfo) -> None:
+        try:
+            camera = CameraModel.from_camera_info(
+                message.width,
+                message.height,
+                message.k,
+                message.d,
+                message.distortion_model,
+                (message.binning_x, message.binning_y),
+                (message.roi.x_offset, message.roi.y_offset),
+                (message.roi.width, message.roi.height),
+            )
+        except FlightError as error:
+            if self._camera_problem != str(error):
+                self._camera_problem = str(error)
+                self.get_logger().error(f"the CameraInfo is not used: {error}")
+            self._camera = None
+            return
+        self._camera, self._camera_problem = camera, ""
+
+    def _take_actions(self, message: ActionArray) -> None:
+        stamp_ns = conversions.from_time(message.header.stamp)
+        self._actions = {t: entry for t, entry in self._actions.items() if abs(stamp_ns - entry[0]) <= _ACTION_LIFE_NS}
+        self._actions.update(
+            {label.track_id: (stamp_ns, label.label) for label in message.actions if label.track_id >= 0}
+        )
+
+    def _take_detections(self, message: DetectionArray) -> None:
+        self._waiting.append(_Waiting(message, self._seconds()))
+        self._try_waiting()
+
+    def _try_waiting(self) -> None:
+        """Place the waiting detections in their order, as far as the vehicle's state has come."""
+        while self._waiting:
+            waiting = self._waiting[0]
+            patience = self._seconds() - waiting.received < self.parameters["max_state_wait"]
+            try:
+                state = self._state(waiting.message)
+            except StateError as error:
+                if error.reason in ("stale", "missing") and patience:
+                    return
+                self._waiting.popleft()
+                self._refuse_all(waiting, error)
+            else:
+                self._waiting.popleft()
+                self._place(waiting, state)
+
+    def _state(self, message: DetectionArray) -> VehicleState:
+        stamp_ns = conversions.from_time(message.header.stamp)
+        self._vehicle.prepare(stamp_ns, message.header.frame_id)
+        return self._buffer.at(stamp_ns)
+
+    def _place(self, waiting: _Waiting, state: VehicleState) -> None:
+        message = waiting.message
+        detections = conversions.from_detection_array(message)
+        try:
+            located = self._geolocator(message).locate(detections.boxes, detections.class_ids.tolist(), state)
+        except FlightError as error:
+            self._refuse_all(waiting, error)
+            return
+        self._refused.update(located.refusals)
+        self._said("")
+        stamp_ns = conversions.from_time(message.header.stamp)
+        tracked = {
+            detection.track_id: place
+            for detection, place in zip(message.detections, located.places, strict=True)
+            if place is not None and detection.track_id >= 0
+        }
+        estimates = self._filter.update(tracked, stamp_ns, state.epoch)
+        targets = []
+        for detection, place in zip(message.detections, located.places, strict=True):
+            if place is None:
+                continue
+            estimate = estimates.get(detection.track_id)
+            position, covariance, velocity = place.position, place.covariance, np.zeros(3)
+            if estimate is not None:
+                position, covariance, velocity = estimate.position, estimate.covariance, estimate.velocity
+            targets.append(self._target(detection, position, covariance, velocity, state))
+        self._publish(waiting, targets, len(message.detections) - len(targets))
+
+    def _target(
+        self, detection: object, position: np.ndarray, covariance: np.ndarray, velocity: np.ndarray, state: VehicleState
+    ) -> GeoTarget:
+        latitude = longitude = altitude = math.nan
+        if state.origin is not None:
+            latitude, longitude, altitude = to_wgs84(state.origin, position)
+        stamp, action = self._actions.get(detection.track_id, (0, ""))
+        return GeoTarget(
+            track_id=detection.track_id,
+            class_id=detection.class_id,
+            class_name=detection.class_name,
+            score=detection.score,
+            action=action if abs(state.stamp_ns - stamp) <= _ACTION_LIFE_NS else "",
+            position=Point(x=float(position[0]), y=float(position[1]), z=float(position[2])),
+            position_covariance=covariance.reshape(9),
+            latitude=latitude,
+            longitude=longitude,
+            altitude=altitude,
+            error_radius=error_radius(covariance),
+            velocity=Vector3(x=float(velocity[0]), y=float(velocity[1]), z=float(velocity[2])),
+        )
+
+    def _geolocator(self, message: DetectionArray) -> Geolocator:
+        if self._camera is None:
+            raise StateError("no_camera_info", self._camera_problem)
+        self._class_names.update({d.class_id: d.class_name for d in message.detections})
+        key = (self._camera, message.image_width, message.image_height, tuple(sorted(self._class_names.items())))
+        if self._locator_key is None or key[1:] != self._locator_key[1:] or key[0] is not self._locator_key[0]:
+            camera = self._camera.for_image(message.image_width, message.image_height)
+            heights = {i: self._heights[name] for i, name in self._class_names.items() if name in self._heights}
+            self._locator = Geolocator(camera, self._mount(), self._options(heights), self._terrain)
+            self._locator_key = key
+        return self._locator
+
+    def _mount(self) -> Mount:
+        values = self.parameters
+        return Mount(
+            translation=(values["mount_x"], values["mount_y"], values["mount_z"]),
+            roll_pitch_yaw=tuple(math.radians(values[f"mount_{axis}"]) for axis in ("roll", "pitch", "yaw")),
+            gimbal=values["gimbal"] != "none",
+        )
+
+    def _options(self, heights: dict[int, float]) -> GeolocationOptions:
+        values = self.parameters
+        return GeolocationOptions(
+            method=values["method"],
+            ground_z=values["ground_z"],
+            attitude_std_deg=values["attitude_std"],
+            position_std_m=values["position_std"],
+            height_std_m=values["height_std"],
+            time_std_s=values["time_std"],
+            min_depression_deg=values["min_depression"],
+            max_range_m=values["max_range"],
+            object_heights=heights,
+        )
+
+    def _refuse_all(self, waiting: _Waiting, error: FlightError) -> None:
+        count = len(waiting.message.detections)
+        self._refused[getattr(error, "reason", "camera")] += max(count, 1)
+        self._said(str(error))
+        self._publish(waiting, [], count)
+
+    def _said(self, problem: str) -> None:
+        """Log a problem when it begins, not at every image."""
+        if problem and not self._problem:
+            self.get_logger().warning(f"detections cannot be placed: {problem}")
+        self._problem = problem
+
+    def _publish(self, waiting: _Waiting, targets: list[GeoTarget], refused: int) -> None:
+        stamp = waiting.message.header.stamp
+        message = GeoTargetArray(method=self.parameters["method"], refused=refused, targets=targets)
+        message.header.stamp, message.header.frame_id = stamp, str(self.parameters["map_frame"])
+        now = self._seconds()
+        if publish(self._outputs["targets"], message, self):
+            self._statistics.record(now, now - waiting.received, now - conversions.from_time(stamp) / 1e9)
+        self._republish_chosen(message)
+
+    def _republish_chosen(self, message: GeoTargetArray) -> None:
+        chosen = [t for t in message.targets if t.track_id == self.parameters["target_track"] and t.track_id >= 0]
+        if chosen and self._target_ticks.due(conversions.from_time(message.header.stamp)):
+            pose = PoseStamped(header=message.header)
+            pose.pose.position = chosen[0].position
+            pose.pose.orientation.w = 1.0
+            publish(self._outputs["target_pose"], pose, self)
+
+
+def parse_heights(text: str) -> dict[str, float]:
+    """Heights by class name, out of ``person=1.7,car=1.5``.
+
+    Raises:
+        NodeError: an entry has another form.
+    """
+    heights = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = entry.partition("=")
+        try:
+            heights[name.strip()] = float(value)
+        except ValueError as error:
+            raise NodeError(f"object_heights: {entry!r} must have the form name=height, such as person=1.7.") from error
+    return heights
