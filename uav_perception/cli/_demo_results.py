@@ -5,8 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from pathlib import Path
 
-import cv2
-import numpy as np
 from tqdm import tqdm
 
 from uav_perception.evaluation.bag import Bag
@@ -15,12 +13,14 @@ from uav_perception.evaluation.truth_table import LabelledSpan
 from uav_perception.evaluation.truth_topics import read_truth_topics, truth_topics
 from uav_perception.files import replacing, write_json
 from uav_perception.frames.video import VideoWriter
+from uav_perception.inference.detections import Detections
 from uav_perception.inference.draw import draw_detections, draw_panel
 from uav_perception.nodes.conversions import from_detection_array, from_time
 from uav_perception.nodes.live import LiveRecord
 from uav_perception.provenance import provenance
 
 _LABEL_HOLDS_NS = 1_000_000_000
+_BOXES_HOLD_NS = 500_000_000
 _SCALE = 1.5  # of the video over the flight's images
 _BARS = 3
 
@@ -82,15 +82,20 @@ def _write_video(
     path: Path,
 ) -> None:
     tick_stamps = [tick.stamp_ns for tick in ticks]
+    answered = sorted(detections)
     with replacing(path) as temporary, VideoWriter(temporary, _rate(bag)) as video:
         for encoded in tqdm(bag.images(), total=len(bag), unit="frame", desc="Video"):
             frame = encoded.decode()
-            message = detections.get(frame.stamp_ns)
-            canvas = frame.image
-            if message is not None:
-                canvas = draw_detections(canvas, from_detection_array(message), names, scale=_SCALE)
+            newest = answered[max(bisect_right(answered, frame.stamp_ns) - 1, 0)] if answered else 0
+            age_ns = frame.stamp_ns - newest
+            if answered and 0 <= age_ns < _BOXES_HOLD_NS:
+                found = from_detection_array(detections[newest])
+                canvas = draw_detections(frame.image, found, names, scale=_SCALE)
             else:
-                canvas = draw_panel(_enlarged(canvas), ["dropped: a newer frame won"], "bottom_right")
+                canvas = draw_detections(frame.image, Detections.empty(), names, scale=_SCALE)
+            if age_ns:
+                note = f"dropped; boxes of {age_ns / 1e9:.2f} s before" if 0 < age_ns < _BOXES_HOLD_NS else "dropped"
+                canvas = draw_panel(canvas, [note], "bottom_right")
             index = bisect_right(tick_stamps, frame.stamp_ns) - 1
             if index >= 0 and frame.stamp_ns - tick_stamps[index] < _LABEL_HOLDS_NS:
                 canvas = draw_panel(canvas, _action_lines(ticks[index]))
@@ -98,10 +103,6 @@ def _write_video(
             if truth:
                 canvas = draw_panel(canvas, [f"truth: {' + '.join(truth)}"], "bottom_left")
             video.write(canvas)
-
-
-def _enlarged(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_CUBIC)
 
 
 def _action_lines(tick: Tick) -> list[str | tuple[str, float]]:

@@ -37,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
     import rclpy
 
     from uav_perception.cli._demo_results import report, write_results
+    from uav_perception.nodes.model_parameters import find_model
 
+    find_model(args.model, "detector")
+    find_model(args.action_model, "action")
     rclpy.init()
     nodes = _start_nodes(args, flight)
     try:
