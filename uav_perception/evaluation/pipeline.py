@@ -35,7 +35,9 @@ class Outcome:
 
 
 class Pipeline:
-    """Detector, tracker and recogniser in a row. One object serves one thread; loads the models once.
+    """Detector, tracker and recogniser in a row; loads the models once.
+
+    :meth:`detect` is to be called by one thread and :meth:`follow` by one thread, which need not be the same.
 
     Raises:
         ModelError: a model is missing, broken or of another task.
@@ -75,14 +77,33 @@ class Pipeline:
         if self.recogniser is not None:
             self.recogniser.reset()
 
-    def process(self, frame: Frame) -> Outcome:
-        """Run the models on the next image."""
-        timings: dict[str, float] = {}
-        detections, tracks = Detections.empty(), None
-        if self.detector is not None:
-            detections = self.detector.detect(frame.image)
-            spent = self.detector.timings
-            timings.update(preprocess=spent.preprocess, inference=spent.inference, postprocess=spent.postprocess)
+    def detect(self, frame: Frame) -> tuple[Detections, dict[str, float]]:
+        """Run the detector, which remembers nothing.
+
+        Returns:
+            What was found, and the duration of each step [ms].
+        """
+        if self.detector is None:
+            return Detections.empty(), {}
+        found = self.detector.detect(frame.image)
+        spent = self.detector.timings
+        return found, {
+            "preprocess": spent.preprocess,
+            "inference": spent.inference,
+            "postprocess": spent.postprocess,
+        }
+
+    def follow(self, frame: Frame, detections: Detections, timings: dict[str, float]) -> Outcome:
+        """Run what remembers earlier images: the tracker and the recogniser. May run beside :meth:`detect` of the next
+        image.
+
+        Args:
+            frame: the next image in order.
+            detections: what was found in it.
+            timings: of the detector.
+        """
+        timings = dict(timings)
+        tracks = None
         if self._tracker is not None:
             began = time.perf_counter()
             tracks = self._tracker.update(detections, frame.stamp_ns, frame.image)

@@ -20,9 +20,13 @@ from uav_perception.evaluation.source import EncodedImage, Source
 from uav_perception.evaluation.truth_table import TruthTable, match_images, renamed, segments_of
 from uav_perception.frames.errors import FrameError
 from uav_perception.frames.frame import Frame
+from uav_perception.inference.detections import Detections
 
 READ_AHEAD = 4
 """Decoded images that wait for the models. Bounds the memory; more would not make the slower side faster."""
+
+DETECTED_AHEAD = 2
+"""Images between the detector and the tracker."""
 
 _REASONS = 10
 
@@ -92,12 +96,13 @@ def evaluate_source(
     seen: list[EncodedImage] = []
     outcomes: list[Outcome] = []
     decode_ms: list[float] = []
-    total = skipped = unreadable = 0
+    skipped = unreadable = 0
     reasons: list[str] = []
-    first_ns: int | None = None
-    for decoded in prefetch(_decoded(source, Policy(settings, part)), READ_AHEAD):
-        total += 1
-        first_ns = decoded.image.stamp_ns if first_ns is None else first_ns
+    everything: list[EncodedImage] = []
+    # Three stages side by side: reading and decoding, the detector, and what remembers earlier images.
+    decoding = prefetch(_decoded(source, Policy(settings, part)), READ_AHEAD)
+    for decoded, detections, spent in prefetch(_detected(decoding, pipeline), DETECTED_AHEAD):
+        everything.append(replace(decoded.image, decode=_forgotten))
         if decoded.problem is not None:
             unreadable += 1
             if len(reasons) < _REASONS:
@@ -105,15 +110,16 @@ def evaluate_source(
         elif decoded.frame is None:
             skipped += 1
         else:
-            outcomes.append(pipeline.process(decoded.frame))
-            seen.append(replace(decoded.image, decode=_forgotten))
+            outcomes.append(pipeline.follow(decoded.frame, detections, spent))
+            seen.append(everything[-1])
             decode_ms.append(decoded.decode_ms)
         progress(1)
-    accounting = Accounting(total, len(seen), skipped, unreadable, tuple(reasons))
-    images, warnings = _with_truth(seen, outcomes, truth, pipeline)
+    accounting = Accounting(len(everything), len(seen), skipped, unreadable, tuple(reasons))
+    images, warnings = _with_truth(everything, seen, outcomes, truth, pipeline)
     if unreadable:
-        warnings.append(f"{unreadable} of {total} images are unreadable, the first: {reasons[0]}")
-    actions, more = _actions(images, outcomes, truth, first_ns or 0, pipeline)
+        warnings.append(f"{unreadable} of {len(everything)} images are unreadable, the first: {reasons[0]}")
+    first_ns = everything[0].stamp_ns if everything else 0
+    actions, more = _actions(images, outcomes, truth, first_ns, pipeline)
     stages = sorted({name for outcome in outcomes for name in outcome.timings_ms})
     timings = {name: np.array([o.timings_ms.get(name, 0.0) for o in outcomes]) for name in stages}
     return FlightRecord(
@@ -145,15 +151,30 @@ def _decoded(source: Source, policy: Policy) -> Iterator[Decoded]:
         yield Decoded(image, frame, problem, 1000 * (time.perf_counter() - began))
 
 
+def _detected(
+    decoding: Iterator[Decoded], pipeline: Pipeline
+) -> Iterator[tuple[Decoded, Detections, dict[str, float]]]:
+    for decoded in decoding:
+        found, spent = (Detections.empty(), {}) if decoded.frame is None else pipeline.detect(decoded.frame)
+        yield decoded, found, spent
+
+
 def _with_truth(
-    seen: list[EncodedImage], outcomes: list[Outcome], truth: TruthTable | None, pipeline: Pipeline
+    everything: list[EncodedImage],
+    seen: list[EncodedImage],
+    outcomes: list[Outcome],
+    truth: TruthTable | None,
+    pipeline: Pipeline,
 ) -> tuple[tuple[ImageRecord, ...], list[str]]:
     truths: tuple = (None,) * len(seen)
     warnings: list[str] = []
     if truth is not None and truth.images and pipeline.class_names:
         truth = renamed(truth, _present(pipeline.settings, truth))
-        matched = match_images(seen, truth, pipeline.class_names, round(pipeline.settings.tolerance_ms * 1e6))
-        truths, warnings = matched.truths, matched.warnings(truth.origin)
+        tolerance_ns = round(pipeline.settings.tolerance_ms * 1e6)
+        # All images are matched, so that truth of skipped ones is not taken for truth of another flight.
+        matched = match_images(everything, truth, pipeline.class_names, tolerance_ns)
+        by_index = {image.index: found for image, found in zip(everything, matched.truths, strict=True)}
+        truths, warnings = tuple(by_index[image.index] for image in seen), matched.warnings(truth.origin)
     records = tuple(
         ImageRecord(image.index, image.name, image.stamp_ns, outcome.detections, outcome.tracks, image_truth)
         for image, outcome, image_truth in zip(seen, outcomes, truths, strict=True)
