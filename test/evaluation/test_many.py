@@ -1,0 +1,57 @@
+import os
+
+import pytest
+from flight_bags import write_detector, write_flight
+
+from uav_perception.evaluation.errors import EvaluationError
+from uav_perception.evaluation.evaluation import Options, evaluate
+from uav_perception.evaluation.many import Task, is_done, plan, run_on_ray, run_task
+from uav_perception.evaluation.recordings import find_recordings
+from uav_perception.evaluation.report import METRICS_FILE
+from uav_perception.evaluation.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory):
+    root = tmp_path_factory.mktemp("many")
+    write_detector(root / "detector.onnx")
+    return Settings(model=str(root / "detector.onnx")), [write_flight(root / name, count=12) for name in "abcd"]
+
+
+def test_a_task_depends_on_models_truth_settings_and_recording(flights, tmp_path):
+    settings, paths = flights
+    task = plan(find_recordings(paths[:1]), settings, tmp_path)[0]
+    assert not is_done(task)
+    assert run_task(task).error is None
+    assert is_done(task)
+    other = plan(find_recordings(paths[:1]), Settings(model=settings.model, every=2), tmp_path)[0]
+    assert not is_done(other)
+    os.utime(next(paths[0].glob("*.db3")))
+    assert not is_done(plan(find_recordings(paths[:1]), settings, tmp_path)[0])
+
+
+def test_errors_that_a_user_can_mend_come_back_as_text(flights, tmp_path):
+    settings, paths = flights
+    wrong = Settings(model=settings.model, image_topic="/front")
+    task = plan(find_recordings(paths[:1]), wrong, tmp_path)[0]
+    assert "has no topic /front" in run_task(task).error
+
+
+def test_ray_gives_the_serial_result(flights, tmp_path):
+    """Two workers of a real local cluster."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'uav_perception[cluster]'")
+    settings, paths = flights
+    serial = evaluate(paths, settings, Options(out=tmp_path / "serial", gallery=0))
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        found = evaluate(paths, settings, Options(out=tmp_path / "ray", ray="local", gallery=0))
+    finally:
+        ray.shutdown()
+    assert found.metrics == serial.metrics
+    assert (tmp_path / "ray" / METRICS_FILE).read_bytes() == (tmp_path / "serial" / METRICS_FILE).read_bytes()
+
+
+def test_without_ray_the_message_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(EvaluationError, match=r"pip install 'uav_perception\[cluster\]'"):
+        next(run_on_ray([Task(None, None, None, "", "")], "auto"))

@@ -1,0 +1,173 @@
+"""Videos, pictures and data sets in their published layouts, through the same command."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from flight_bags import CELL, HEIGHT, WIDTH, scene, write_action_model, write_detector
+
+from uav_perception.cli.main import main
+from uav_perception.evaluation.clips import clip_metrics, segment_centres
+from uav_perception.evaluation.errors import RecordingError, TruthError
+from uav_perception.evaluation.picture_files import Pictures, Video
+from uav_perception.evaluation.record import ClipResults
+from uav_perception.evaluation.recordings import find_recordings, truth_file
+from uav_perception.frames.errors import FrameError
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return write_detector(root / "detector.onnx", wrong_boxes=1), write_action_model(root / "actions.onnx")
+
+
+def evaluated(out, *arguments):
+    assert main(["evaluate", *map(str, arguments), "--out", str(out), "--gallery", "2"]) == 0
+    return json.loads((out / "metrics.json").read_text())
+
+
+def write_pictures(folder, count, name="{:04d}.png"):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        cv2.imwrite(str(folder / name.format(i + 1)), scene(i)[0])
+
+
+def car(i):
+    column = i // 4 % 8
+    return column * CELL, 2 * CELL, CELL, CELL
+
+
+def test_visdrone_layout_in_slices_equals_the_whole(models, tmp_path, monkeypatch):
+    root = tmp_path / "VisDrone2019-DET-val"
+    write_pictures(root / "images", 9)
+    (root / "annotations").mkdir()
+    for i in range(9):
+        box = ",".join(map(str, car(i)))
+        (root / f"annotations/{i + 1:04d}.txt").write_text(f"{box},1,4,0,0\n128,64,16,16,1,9,0,0\n0,0,14,9,0,0,0,0\n")
+    arguments = (root, "--model", models[0])
+    whole = evaluated(tmp_path / "whole", *arguments)
+    assert whole["detection"]["coco"]["per_class"]["car"]["truths"] == 9
+    assert whole["detection"]["visdrone"]["per_class"]["car"]["AP"] == pytest.approx(1.0)
+    assert whole["detection"]["visdrone"]["AP"] == pytest.approx(0.5)
+    assert whole["detection"]["uavdt"]["per_class"]["car"]["AP"] == pytest.approx(1.0)
+    assert "tracking" not in whole
+    monkeypatch.setattr("uav_perception.evaluation.many.SLICE", 4)
+    sliced = evaluated(tmp_path / "sliced", *arguments)
+    assert len(sliced["records"]) == 3
+    for part in ("detection", "flights"):
+        assert sliced[part] == whole[part]
+
+
+def test_coco_layout(models, tmp_path):
+    write_pictures(tmp_path / "images", 3)
+    data = {
+        "images": [{"id": i, "file_name": f"{i + 1:04d}.png", "width": WIDTH, "height": HEIGHT} for i in range(3)],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {"id": i + 1, "image_id": i, "category_id": 1, "bbox": list(car(i)), "area": CELL**2} for i in range(3)
+        ],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/val.json").write_text(json.dumps(data))
+    metrics = evaluated(tmp_path / "out", tmp_path / "annotations/val.json", "--model", models[0])
+    assert metrics["detection"]["coco"]["per_class"]["car"]["AP"] == pytest.approx(1.0)
+    (tmp_path / "annotations/other.json").write_text('{"images": [{"file_name": "none.png"}]}')
+    arguments = ["--model", str(models[0]), "--out", str(tmp_path / "o")]
+    assert main(["evaluate", str(tmp_path / "annotations/other.json"), *arguments]) == 1
+
+
+def test_uavdt_sequences_with_their_truth_folder_are_tracked(models, tmp_path):
+    root = tmp_path / "UAV-benchmark-M"
+    truth = tmp_path / "GT"
+    truth.mkdir()
+    for name in ("M0203", "M0205"):
+        write_pictures(root / name, 12, "img{:06d}.png")
+        rows = [f"{i + 1},7,{','.join(map(str, car(i)))},1,1,1" for i in range(12)]
+        (truth / f"{name}_gt_whole.txt").write_text("\n".join(rows))
+        (truth / f"{name}_gt_ignore.txt").write_text("1,-1,0,0,14,9,1,-1,-1\n")
+    metrics = evaluated(tmp_path / "out", root, "--truth", truth, "--model", models[0])
+    assert [f["name"] for f in metrics["flights"]] == ["M0203", "M0205"]
+    assert metrics["detection"]["uavdt"]["per_class"]["car"]["AP50"] == pytest.approx(1.0)
+    assert metrics["tracking"]["found"] > 0
+
+
+def write_video(path, count, lamp=lambda i: False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (WIDTH, HEIGHT))
+    for i in range(count):
+        writer.write(scene(i, lamp(i))[0])
+    writer.release()
+
+
+def test_a_video_with_action_segments(models, tmp_path):
+    write_video(tmp_path / "flight.avi", 80, lambda i: i >= 40)
+    (tmp_path / "actions.csv").write_text("start_s,end_s,label\n0,2,walk\n2,4,run\n")
+    arguments = (tmp_path / "flight.avi", "--action-model", models[1], "--truth", tmp_path / "actions.csv")
+    metrics = evaluated(tmp_path / "out", *arguments)
+    assert metrics["actions"]["F1@0.5"] == pytest.approx(1.0)
+    assert metrics["actions"]["detected"] == 1.0
+    assert 0.0 < metrics["actions"]["time_to_detect_median_s"] < 0.8
+
+
+def test_hmdb51_layout(models, tmp_path):
+    splits = tmp_path / "hmdb51/testTrainMulti_7030_splits"
+    splits.mkdir(parents=True)
+    for label, light in (("run", True), ("walk", False)):
+        for k in range(3):
+            write_video(tmp_path / f"hmdb51/{label}/{label}_{k}.avi", 12, lambda i, light=light: light)
+        rows = [f"{label}_{k}.avi {1 if k == 0 else 2}" for k in range(3)]
+        (splits / f"{label}_test_split1.txt").write_text("\n".join(rows))
+    metrics = evaluated(tmp_path / "out", tmp_path / "hmdb51", "--action-model", models[1])
+    assert metrics["clips"]["clips"] == 4
+    assert metrics["clips"]["top1"] == 1.0
+    assert metrics["flights"][0]["images"]["total"] == 4
+    assert metrics["clips"]["confusion"]["counts"][0][:2] == [2, 0]
+
+
+def test_unreadable_pictures_are_counted(models, tmp_path):
+    write_pictures(tmp_path / "shots", 4)
+    (tmp_path / "shots/0002.png").write_bytes(b"no picture")
+    (tmp_path / "shots/0003.png").write_bytes(b"")
+    metrics = evaluated(tmp_path / "out", tmp_path / "shots", "--model", models[0])
+    counts = metrics["flights"][0]["images"]
+    assert (counts["total"], counts["processed"], counts["unreadable"]) == (4, 2, 2)
+    assert "is no picture, or damaged" in counts["reasons"][0]
+
+
+def test_sources_say_what_is_wrong(tmp_path):
+    with pytest.raises(RecordingError, match="holds no pictures"):
+        Pictures("empty", [])
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(RecordingError, match="cannot be opened as a video"):
+        Video(tmp_path / "a.mp4")
+    image = next(Pictures("one", [tmp_path / "gone.png"]).images())
+    with pytest.raises(FrameError, match="cannot be read"):
+        image.decode()
+
+
+def test_the_truth_of_a_recording_is_found_by_its_name(tmp_path):
+    flight = tmp_path / "flights/alpha"
+    write_pictures(flight, 1)
+    folder = tmp_path / "truth"
+    (folder / "alpha/gt").mkdir(parents=True)
+    (folder / "alpha/gt/gt.txt").write_text("")
+    assert truth_file(folder, flight) == folder / "alpha/gt/gt.txt"
+    (folder / "alpha.json").write_text("{}")
+    assert truth_file(folder, flight) == folder / "alpha.json"
+    assert truth_file(folder / "alpha.json", flight) == folder / "alpha.json"
+    with pytest.raises(TruthError, match=r"holds no truth of beta: neither beta_gt_whole\.txt"):
+        truth_file(folder, tmp_path / "beta")
+    with pytest.raises(TruthError, match="There is no truth"):
+        truth_file(tmp_path / "none", flight)
+    assert [r.kind for r in find_recordings([flight])] == ["pictures"]
+
+
+def test_segment_centres_and_clip_metrics_by_hand():
+    assert segment_centres(30, 3) == [5, 15, 25]
+    assert segment_centres(1, 3) == [0, 0, 0]
+    scores = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])
+    metrics = clip_metrics([ClipResults(tuple("abcd"), scores, np.array([0, 1, 0, 0]))], ("x", "y", "z"))
+    assert (metrics["top1"], metrics["top5"], metrics["clips"]) == (0.75, 1.0, 4)
+    assert metrics["mean_class_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert clip_metrics([], ("x",))["top1"] is None
