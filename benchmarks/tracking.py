@@ -27,7 +27,7 @@ from uav_perception.inference.detections import Detections
 from uav_perception.inference.detector import Detector
 from uav_perception.provenance import provenance
 from uav_perception.simulation.classes import DETECTION_CLASSES
-from uav_perception.tracking.camera_motion import rotation_homography
+from uav_perception.tracking.camera_motion import KnownPose, ground_homography, rotation_homography
 from uav_perception.tracking.similarity import SIMILARITIES, iou
 from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
@@ -80,11 +80,15 @@ def faulty(image: RecordedImage, rng: np.random.Generator) -> Detections:
     )
 
 
-def attitude_motions(flight: RecordedFlight, every: int) -> list[np.ndarray | None]:
-    """The homography of the camera's turn since the last image, for every image."""
-    turns = [camera_pose(flight.state.at(image.stamp_ns), flight.mount).rotation for image in flight.images[::every]]
-    pairs = itertools.pairwise(turns)
-    return [None, *(rotation_homography(flight.camera.intrinsics, now.T @ last) for last, now in pairs)]
+def known_motions(flight: RecordedFlight, every: int) -> dict[str, list[np.ndarray | None]]:
+    """What the vehicle's messages say of the camera's motion since the last image: its turn alone, or turn and flight."""
+    poses = [camera_pose(flight.state.at(image.stamp_ns), flight.mount) for image in flight.images[::every]]
+    known = [KnownPose(pose.rotation, pose.position) for pose in poses]
+    k = flight.camera.intrinsics
+    return {
+        "attitude": [None, *(rotation_homography(k, b.rotation.T @ a.rotation) for a, b in itertools.pairwise(known))],
+        "pose": [None, *(ground_homography(k, a, b) for a, b in itertools.pairwise(known))],
+    }
 
 
 def run(
@@ -135,7 +139,7 @@ def main() -> None:
         used = flight.images[:: args.every]
         truths = [image.truth for image in used]
         pixels = [image.pixels for image in used]
-        motions = attitude_motions(flight, args.every)
+        motions = known_motions(flight, args.every)
         rng = np.random.default_rng([args.seed, number])
         found = [detector.detect(p) for p in pixels] if detector else [faulty(image, rng) for image in used]
         plain = PlainIou()
@@ -144,12 +148,13 @@ def main() -> None:
         variants = {
             "no compensation": (default, None, None),
             "camera motion from images": (default, pixels, None),
-            "camera motion from attitude": (default, None, motions),
-            "both": (default, pixels, motions),
+            "camera motion from attitude": (default, None, motions["attitude"]),
+            "camera motion from pose": (default, None, motions["pose"]),
+            "from images and pose": (default, pixels, motions["pose"]),
         }
         if args.similarities:
             for name in SIMILARITIES:
-                variants[f"from attitude, {name}"] = (replace(default, similarity=name), None, motions)
+                variants[f"from pose, {name}"] = (replace(default, similarity=name), None, motions["pose"])
         for name, (options, seen, turns) in variants.items():
             tracked, milliseconds = run(Tracker(options), flight, found, seen, turns, args.every)
             answers.setdefault(name, []).append((truths, tracked))

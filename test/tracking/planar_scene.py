@@ -23,6 +23,7 @@ class SceneImage:
     truth_boxes: np.ndarray
     image: np.ndarray | None
     rotation: np.ndarray  # world to optical frame
+    place: np.ndarray  # of the camera
     ground: np.ndarray  # ground plane (x, y, 1) to pixels
 
 
@@ -103,7 +104,7 @@ def fly(
             np.concatenate([classes, rng.integers(0, 2, count)]),
         )
         truth_of = np.concatenate([found, np.full(count, -1)]).astype(int)
-        out.append(SceneImage(round(time * 1e9), detections, truth_of, boxes, image, rotation, ground))
+        out.append(SceneImage(round(time * 1e9), detections, truth_of, boxes, image, rotation, place, ground))
     return out
 
 

@@ -6,7 +6,13 @@ import planar_scene
 import pytest
 from scipy.spatial.transform import Rotation
 
-from uav_perception.tracking.camera_motion import ImageMotion, MotionOptions, rotation_homography
+from uav_perception.tracking.camera_motion import (
+    ImageMotion,
+    KnownPose,
+    MotionOptions,
+    ground_homography,
+    rotation_homography,
+)
 from uav_perception.tracking.errors import TrackingError
 
 GRID = np.array([[x, y] for x in (60.0, 320, 580) for y in (60.0, 190, 320)])
@@ -93,6 +99,32 @@ def test_rotation_homography_equals_projected_rays():
     rays = np.column_stack([GRID, np.ones(len(GRID))]) @ np.linalg.inv(planar_scene.INTRINSICS).T
     seen = rays @ turn.T @ planar_scene.INTRINSICS.T
     np.testing.assert_allclose(through(homography, GRID), seen[:, :2] / seen[:, 2:])
+
+
+def test_ground_homography_equals_projected_ground(flight):
+    """The scene's own projection of the ground is the reference; turn and flight both count."""
+    last, present = flight[0], flight[9]
+    poses = [KnownPose(moment.rotation.T, moment.place) for moment in (last, present)]
+    homography = ground_homography(planar_scene.INTRINSICS, *poses)
+    assert error(homography, present.ground @ np.linalg.inv(last.ground)) < 1e-6
+    raised = [KnownPose(pose.rotation, pose.position + np.array([0, 0, 7])) for pose in poses]
+    assert error(ground_homography(planar_scene.INTRINSICS, *raised, ground_z=7.0), homography) < 1e-6
+    turn = rotation_homography(planar_scene.INTRINSICS, present.rotation @ last.rotation.T)
+    assert error(turn, homography) > 30  # the camera circles its target: the turn alone misleads
+
+
+def test_no_ground_homography_below_the_ground():
+    above, below = (KnownPose(np.eye(3), np.array([0, 0, z])) for z in (5.0, -1.0))
+    assert ground_homography(planar_scene.INTRINSICS, above, below) is None
+    assert ground_homography(planar_scene.INTRINSICS, below, above) is None
+
+
+def test_a_wrong_guess_does_not_cost_what_the_image_shows(flight):
+    wrong = np.array([[1, 0, 400.0], [0, 1, 300], [0, 0, 1]])
+    motion = ImageMotion()
+    motion.update(flight[0].image)
+    truth = flight[1].ground @ np.linalg.inv(flight[0].ground)
+    assert error(motion.update(flight[1].image, guess=wrong), truth) < 1.0
 
 
 def test_wrong_input():

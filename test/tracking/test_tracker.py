@@ -5,7 +5,7 @@ import planar_scene
 import pytest
 
 from uav_perception.inference.detections import Detections
-from uav_perception.tracking.camera_motion import rotation_homography
+from uav_perception.tracking.camera_motion import KnownPose, ground_homography
 from uav_perception.tracking.errors import TrackingError
 from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
@@ -25,10 +25,10 @@ def together(*parts: Detections) -> Detections:
 def run(scene, mode: str) -> tuple[int, float]:
     tracker, rows, last = Tracker(), [], None
     for moment in scene:
-        motion = None
-        if mode == "attitude" and last is not None:
-            motion = rotation_homography(planar_scene.INTRINSICS, moment.rotation @ last.T)
-        last = moment.rotation
+        motion, pose = None, KnownPose(moment.rotation.T, moment.place)
+        if mode == "pose" and last is not None:
+            motion = ground_homography(planar_scene.INTRINSICS, last, pose)
+        last = pose
         image = moment.image if mode == "image" else None
         out = tracker.update(moment.detections, moment.stamp_ns, image, motion)
         ids = np.full(len(moment.detections), -1)
@@ -41,8 +41,8 @@ def run(scene, mode: str) -> tuple[int, float]:
 @pytest.mark.parametrize("kind", ["still", "orbit", "pass"])
 def test_compensation_at_least_halves_id_switches(kind):
     scene = planar_scene.fly(kind, seed=1, seconds=6.0, images=True)
-    plain, attitude, image = (run(scene, mode) for mode in ("none", "attitude", "image"))
-    for compensated in (attitude, image):
+    plain, pose, image = (run(scene, mode) for mode in ("none", "pose", "image"))
+    for compensated in (pose, image):
         assert compensated[0] <= plain[0] / 2
         assert compensated[1] > plain[1] + 0.2
 

@@ -15,6 +15,9 @@ _MIN_INLIERS = 12  # three times the four points of a homography: fewer is chanc
 def rotation_homography(intrinsics: np.ndarray, last_to_present: np.ndarray) -> np.ndarray:
     """What a pure rotation of the camera does to pixels, ``K R K^-1``.
 
+    Right for a camera that turns and hardly moves. One that circles its target turns as well, but the target stays
+    in the middle: there the rotation alone misleads, and `ground_homography` is needed.
+
     Args:
         intrinsics: K, shape (3, 3).
         last_to_present: shape (3, 3), rotates a ray from the camera's last optical frame into its present one.
@@ -25,10 +28,59 @@ def rotation_homography(intrinsics: np.ndarray, last_to_present: np.ndarray) -> 
     Raises:
         TrackingError: the intrinsics cannot be inverted.
     """
+    intrinsics = _checked_intrinsics(intrinsics)
+    return intrinsics @ np.asarray(last_to_present, np.float64) @ np.linalg.inv(intrinsics)
+
+
+@dataclass(frozen=True)
+class KnownPose:
+    """Where the camera was when an image was taken.
+
+    Attributes:
+        rotation: optical frame to map, shape (3, 3).
+        position: east, north, up [m], shape (3,).
+    """
+
+    rotation: np.ndarray
+    position: np.ndarray
+
+    def ground_to_pixels(self, intrinsics: np.ndarray, ground_z: float) -> np.ndarray:
+        """Homography of the ground (east, north, 1) to pixels, shape (3, 3)."""
+        to_optical = np.asarray(self.rotation, np.float64).T
+        offset = to_optical @ (np.array([0.0, 0.0, ground_z]) - self.position)
+        return intrinsics @ np.column_stack([to_optical[:, 0], to_optical[:, 1], offset])
+
+
+def ground_homography(
+    intrinsics: np.ndarray, last: KnownPose, present: KnownPose, ground_z: float = 0.0
+) -> np.ndarray | None:
+    """What the camera's motion does to the pixels of level ground, turn and flight together.
+
+    Args:
+        intrinsics: K, shape (3, 3).
+        last: the camera at the last image.
+        present: the camera at this one.
+        ground_z: of the ground in the map [m].
+
+    Returns:
+        Shape (3, 3), pixels of the last image to pixels of the present one; None when the last camera was not above the
+        ground, so that its pixels have no place there.
+
+    Raises:
+        TrackingError: the intrinsics cannot be inverted.
+    """
+    intrinsics = _checked_intrinsics(intrinsics)
+    if last.position[2] <= ground_z or present.position[2] <= ground_z:
+        return None
+    from_ground = last.ground_to_pixels(intrinsics, ground_z)
+    return present.ground_to_pixels(intrinsics, ground_z) @ np.linalg.inv(from_ground)
+
+
+def _checked_intrinsics(intrinsics: np.ndarray) -> np.ndarray:
     intrinsics = np.asarray(intrinsics, np.float64)
     if not np.isfinite(intrinsics).all() or abs(np.linalg.det(intrinsics)) < 1e-9:
         raise TrackingError(f"The camera's intrinsics cannot be inverted: {intrinsics.tolist()}. Check its CameraInfo.")
-    return intrinsics @ np.asarray(last_to_present, np.float64) @ np.linalg.inv(intrinsics)
+    return intrinsics
 
 
 @dataclass(frozen=True)
@@ -77,8 +129,8 @@ class ImageMotion:
         Args:
             image: uint8, shape (H, W, 3) BGR or (H, W) grey.
             objects: boxes (N, 4) of things that may move by themselves [px]; no corners are taken on them next time.
-            guess: shape (3, 3), what is known of the motion already, from the attitude for example. Large turns are
-                only found with it.
+            guess: shape (3, 3), what is known of the motion already, from the vehicle's pose for example. Large turns
+                are only found with it.
 
         Returns:
             Shape (3, 3), pixels of the last image to pixels of this one; None for the first image, after a change of
@@ -88,6 +140,8 @@ class ImageMotion:
         found = None
         if self._last is not None and self._last.shape == grey.shape and len(self._corners) >= _MIN_INLIERS:
             found = self._estimate(grey, scale, guess)
+            if found is None and guess is not None:
+                found = self._estimate(grey, scale, None)  # a wrong guess must not cost what the image shows
         self._last = grey
         self._corners = self._new_corners(grey, objects, scale)
         return found

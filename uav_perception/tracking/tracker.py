@@ -128,8 +128,9 @@ class Tracker:
             detections: down to ``low_score`` (a detector's usual threshold hides what the second stage lives on).
             stamp_ns: stamp of the image [ns].
             image: uint8, shape (H, W, 3), BGR; the camera's motion is found in it. Leave it out when the camera stands.
-            camera_motion: shape (3, 3), pixels of the last image to pixels of this one, from the attitude. Guides the
-                search in the image and stands in where that fails.
+            camera_motion: shape (3, 3), pixels of the last image to pixels of this one, from the vehicle's pose
+                (`ground_homography`, `rotation_homography`). Guides the search in the image and stands in where that
+                fails.
 
         Returns:
             The detections that belong to a track, and the confident ones that do not yet (id -1), in the given order.
