@@ -32,6 +32,7 @@ STATE_RATE = 50.0  # [Hz]
 MAP_FRAME, BODY_FRAME, CAMERA_FRAME = "map", "base_link", "camera_optical_frame"
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 IMAGES = ("raw", "jpeg")
+JPEG_QUALITY = 85
 TRUTH_MODEL = "ground_truth"
 
 
@@ -98,10 +99,10 @@ def camera_info(camera: Pinhole, stamp_ns: int, make: _Messages) -> Any:
 
 
 def image_sample(image: np.ndarray, stamp_ns: int, encoding: str, make: _Messages) -> Sample:
-    """The image as sensor_msgs/Image (bgr8) or as CompressedImage (JPEG, quality 88)."""
+    """The image as sensor_msgs/Image (bgr8) or as CompressedImage (JPEG)."""
     header = make.header(stamp_ns, CAMERA_FRAME)
     if encoding == "jpeg":
-        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         message = make.make("sensor_msgs/msg/CompressedImage", header=header, format="jpeg", data=data.reshape(-1))
         return Sample("/camera/image_raw/compressed", "sensor_msgs/msg/CompressedImage", stamp_ns, message)
     height, width = image.shape[:2]

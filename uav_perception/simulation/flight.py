@@ -29,7 +29,7 @@ from uav_perception.simulation.scene import SceneBuilder, random_light
 from uav_perception.simulation.truth import TruthFinder, VisibleObject
 from uav_perception.simulation.world import Group, ObjectState, Path, World
 
-GROUND_SIZE, GROUND_PIXELS = 110.0, 2048
+GROUND_SIZE = 110.0
 SUPERSAMPLING = 2
 LEAD_IN = 0.5  # the vehicle's state is known this long before the first image and after the last [s]
 
@@ -52,6 +52,7 @@ class FlightConfig:
         people: further groups of people around.
         vehicles: parked and driving vehicles, about half of each.
         degrade: whether the camera has mild faults (noise, softness, exposure).
+        ground_pixels: side of the texture of the 110 m around the scene [px]; fewer are drawn faster and look softer.
     """
 
     seed: int = 0
@@ -68,6 +69,7 @@ class FlightConfig:
     people: int = 10
     vehicles: int = 12
     degrade: bool = True
+    ground_pixels: int = 2048
 
     def __post_init__(self) -> None:
         if self.seconds <= 0 or self.rate <= 0:
@@ -121,7 +123,7 @@ class Flight:
         builder = SceneBuilder(random_light(rng), config.width * SUPERSAMPLING, config.height * SUPERSAMPLING)
         wide = GroundPlan(600.0, plan.kind, plan.patch_kind, plan.roads)
         builder.ground(paint(wide, 512, rng), wide.size)
-        builder.ground(paint(plan, GROUND_PIXELS, rng), plan.size)
+        builder.ground(paint(plan, config.ground_pixels, rng), plan.size)
         layout = Layout(builder, plan, rng)
         self._main = _main_groups(layout, config)
         _surroundings(layout, config)
@@ -196,12 +198,20 @@ class Flight:
 
 def _plan(rng: np.random.Generator) -> GroundPlan:
     """A ground with a road that passes beside the origin, a second road, and parking rows."""
-    drawn = random_plan(rng, GROUND_SIZE, roads=2, parking=2)
+    drawn = random_plan(rng, GROUND_SIZE, roads=0, parking=2)
     heading, width = float(rng.uniform(0, np.pi)), float(rng.uniform(2.9, 3.5))
-    aside = width + 3.2
-    near = Road(-aside * float(np.sin(heading)), aside * float(np.cos(heading)), heading, width)
-    row = ParkingRow(8.0 * float(np.sin(heading)), -8.0 * float(np.cos(heading)), heading, 9)
-    return GroundPlan(GROUND_SIZE, drawn.kind, drawn.patch_kind, (near, drawn.roads[1]), (*drawn.parking, row))
+    near = Road(*_beside(width + 3.2, heading), heading, width)
+    turn = heading + np.pi / 2 + float(rng.uniform(-0.2, 0.2))
+    crossing = Road(
+        *_beside(float(rng.choice([-1, 1]) * rng.uniform(13, 24)), turn), turn, float(rng.uniform(2.9, 3.5))
+    )
+    row = ParkingRow(*_beside(-8.0, heading), heading, 9)
+    return GroundPlan(GROUND_SIZE, drawn.kind, drawn.patch_kind, (near, crossing), (*drawn.parking, row))
+
+
+def _beside(distance: float, heading: float) -> tuple[float, float]:
+    """The point to the left of the origin, seen along ``heading`` [m]."""
+    return -distance * float(np.sin(heading)), distance * float(np.cos(heading))
 
 
 def _main_groups(layout: Layout, config: FlightConfig) -> list[Group]:
@@ -214,7 +224,7 @@ def _main_groups(layout: Layout, config: FlightConfig) -> list[Group]:
     activities = [random_activity(action, rng) for action in actions]
     people = layout.people(max(activity.members for activity in activities))
     groups: list[Group] = []
-    x, y, heading = 0.0, 0.0, float(rng.uniform(0, 2 * np.pi))
+    x, y, heading = 0.0, 0.0, layout.plan.roads[0].heading + float(rng.normal(0, 0.15))
     gone = len(people)  # who has walked away
     for i, activity in enumerate(activities):
         start, end = i * share, (i + 1) * share
@@ -223,6 +233,8 @@ def _main_groups(layout: Layout, config: FlightConfig) -> list[Group]:
         path = Path(x, y, heading, curvature)
         last = np.inf if i + 1 == len(activities) else end
         groups.append(layout.add_group_of(activity, path, people[: activity.members], start if i else -np.inf, last))
+        for s in np.arange(0.0, activity.speed * share + 1.0, 2.0):
+            layout.reserve(*path.at(s)[:2], 3.0)
         x, y, heading = path.at(activity.speed * share)
         # Those who take no part in what comes now and later walk away.
         needed = max((later.members for later in activities[i + 1 :]), default=gone)
@@ -234,7 +246,6 @@ def _main_groups(layout: Layout, config: FlightConfig) -> list[Group]:
             bearing = heading + 1.9 + 1.1 * k
             beside = Path(x + 2.2 * float(np.cos(bearing)), y + 2.2 * float(np.sin(bearing)), bearing + np.pi)
             layout.add_group_of(random_activity(IDLE, rng), beside, (people[k],), start if i else -np.inf, end)
-    layout.reserve(0.0, 0.0, 4.0)
     return groups
 
 
@@ -245,9 +256,16 @@ def _surroundings(layout: Layout, config: FlightConfig) -> None:
     layout.add_drivers(driving, 120.0)
     layout.add_parked(config.vehicles - driving, 28.0)
     actions = rng.choice([*ACTION_CLASSES, IDLE, "walk", "walk", "ride"], config.people)
-    near = max(2, config.people // 4)
-    layout.add_people([str(action) for action in rng.choice(["walk", IDLE, "ride"], near)], 9.0, inner=4.5)
-    layout.add_people([str(action) for action in actions[near:]], 35.0, inner=7.0)
+    passing = config.people // 2
+    for _ in range(passing):  # along the road, on the far side of the main actors, at a distance from them
+        road = layout.plan.roads[0]
+        main_side = -float(road.offset(0.0, 0.0))
+        x, y = road.point(float(rng.uniform(-25, 25)), -main_side - float(rng.uniform(3.6, 5.2)))
+        heading = road.heading + np.pi * int(rng.integers(2)) + float(rng.normal(0, 0.03))
+        activity = random_activity(str(rng.choice(["walk", "walk", "ride", IDLE])), rng)
+        layout.add_group(activity, Path(x, y, heading))
+        layout.reserve(x, y, 0.8)
+    layout.add_people([str(action) for action in actions[passing:]], 35.0, 7.0, off_road=0.3)
     layout.add_parked_bicycles(3, 15.0)
     layout.add_buildings(5, 50.0, inner=24.0, tallest=9.0)
     layout.add_trees(18, 50.0, inner=14.0)

@@ -145,10 +145,16 @@ class Layout:
         self.groups.append(group)
         return group
 
-    def add_people(self, actions: list[str], reach: float, inner: float = 0.0) -> None:
-        """One group for each action, at random free places, walking on gentle arcs."""
+    def add_people(self, actions: list[str], reach: float, inner: float = 0.0, off_road: float | None = None) -> None:
+        """One group for each action, at random free places, walking on gentle arcs.
+
+        Args:
+            actions: what the groups do.
+            reach, inner: how far from the origin and how near to it [m].
+            off_road: how far beside the roads they begin [m]; None lets them be on the roads too.
+        """
         for action in actions:
-            place = self._free_place(reach, 1.2, None, inner)
+            place = self._free_place(reach, 1.2, off_road, inner)
             if place is None:
                 continue
             radius = float(self.rng.uniform(6, 25))

@@ -1,0 +1,36 @@
+"""`uav-perception simulate` from the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from uav_perception.cli.main import main
+
+
+def test_flight_command_writes_a_bag(tmp_path, capsys):
+    size = ["--seconds", "0.5", "--rate", "4", "--width", "64", "--height", "48"]
+    content = ["--people", "0", "--vehicles", "0", "--actions", "clap", "--seed", "2"]
+    assert main(["simulate", "flight", str(tmp_path / "bag"), *size, *content]) == 0
+    assert "     2  /ground_truth/actions" in capsys.readouterr().out
+    assert (tmp_path / "bag" / "metadata.yaml").is_file()
+
+
+def test_detection_command_writes_images(tmp_path, capsys):
+    arguments = ["--images", "1", "--width", "96", "--height", "64", "--seed", "2"]
+    assert main(["simulate", "detection", str(tmp_path / "set"), *arguments]) == 0
+    assert "1 images in" in capsys.readouterr().out
+    assert (tmp_path / "set" / "coco.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flight", "bag", "--actions", "fly"], "uav-perception: Unknown actions ['fly']"),
+        (["actions", "set", "--clips", "5"], "uav-perception: 5 clips do not give every action"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(message) and error.count("\n") == 1
