@@ -81,7 +81,7 @@ def faulty(image: RecordedImage, rng: np.random.Generator) -> Detections:
 
 
 def known_motions(flight: RecordedFlight, every: int) -> dict[str, list[np.ndarray | None]]:
-    """What the vehicle's messages say of the camera's motion since the last image: its turn alone, or turn and flight."""
+    """What the vehicle's messages say of the motion since the last image: the turn alone, or turn and flight."""
     poses = [camera_pose(flight.state.at(image.stamp_ns), flight.mount) for image in flight.images[::every]]
     known = [KnownPose(pose.rotation, pose.position) for pose in poses]
     k = flight.camera.intrinsics

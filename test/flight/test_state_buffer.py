@@ -146,6 +146,13 @@ def test_gimbal_in_the_map_and_behind_the_nose():
     np.testing.assert_allclose(matrix(north.at(0).camera_orientation), matrix(about_z(30)), atol=1e-9)
 
 
+def test_a_gimbal_behind_the_nose_turns_with_the_vehicle():
+    buffer = filled(pose(0, orientation=about_z(0)), pose(100, orientation=about_z(5)))
+    for ms, degrees in ((0, 30), (100, 32)):
+        buffer.add_gimbal(GimbalSample(ms * MS, about_z(degrees), "heading"))
+    np.testing.assert_allclose(buffer.at(50 * MS).camera_angular_velocity, [0, 0, np.radians(70)], atol=1e-9)
+
+
 def test_a_stale_gimbal_is_refused():
     buffer = filled(*(pose(100 * i) for i in range(10)))
     buffer.add_gimbal(GimbalSample(0, about_z(30)))

@@ -11,7 +11,15 @@ import numpy as np
 
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.geodesy import Origin, to_map
-from uav_perception.flight.rotations import from_rotation_vector, inverse, multiply, rotation_vector, slerp, yaw_of
+from uav_perception.flight.rotations import (
+    from_rotation_vector,
+    inverse,
+    matrix,
+    multiply,
+    rotation_vector,
+    slerp,
+    yaw_of,
+)
 from uav_perception.flight.state import GimbalSample, HeightSample, PoseSample, VehicleState
 
 Sample = TypeVar("Sample", PoseSample, HeightSample, GimbalSample)
@@ -178,13 +186,14 @@ class StateBuffer:
         seconds, fraction = _fraction(before.stamp_ns, after.stamp_ns, stamp_ns)
         orientation = slerp(before.orientation, after.orientation, fraction)
         height, variance = self._height(stamp_ns)
-        camera, camera_rate, camera_covariance = self._camera(stamp_ns, orientation)
+        rate = _rate(before.orientation, after.orientation, seconds)
+        camera, camera_rate, camera_covariance = self._camera(stamp_ns, orientation, rate)
         return VehicleState(
             stamp_ns=stamp_ns,
             position=_position(before, after, seconds, fraction),
             orientation=orientation,
             velocity=_velocity(before, after, seconds, fraction),
-            angular_velocity=_rate(before.orientation, after.orientation, seconds),
+            angular_velocity=rate,
             position_covariance=_nearer(before.position_covariance, after.position_covariance, fraction),
             attitude_covariance=_nearer(before.attitude_covariance, after.attitude_covariance, fraction),
             height_above_ground=height,
@@ -227,7 +236,9 @@ class StateBuffer:
         height = before.height + fraction * (after.height - before.height)
         return height, variance if np.isfinite(variance) and variance > 0 else None
 
-    def _camera(self, stamp_ns: int, body: np.ndarray) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
+    def _camera(
+        self, stamp_ns: int, body: np.ndarray, body_rate: np.ndarray
+    ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
         """Attitude of the camera in the map, its rate, its covariance."""
         if not len(self._gimbals):
             return None, np.zeros(3), None
@@ -241,7 +252,8 @@ class StateBuffer:
         rate = _rate(before.orientation, after.orientation, seconds)
         if after.reference == "heading":
             heading = from_rotation_vector(np.array([0.0, 0.0, yaw_of(body)]))
-            return multiply(heading, orientation), rate, covariance
+            turning = matrix(heading) @ rate + np.array([0.0, 0.0, body_rate[2]])
+            return multiply(heading, orientation), turning, covariance
         return orientation, rate, covariance
 
 
