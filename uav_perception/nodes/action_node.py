@@ -12,6 +12,7 @@ from uav_perception.inference.detections import Detections
 from uav_perception.msg import ActionArray, ClassNames, DetectionArray
 from uav_perception.nodes import conversions
 from uav_perception.nodes.diagnostics import WARN, Health
+from uav_perception.nodes.gate import GATE_PARAMETERS
 from uav_perception.nodes.image_node import ImageNode
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.matching import StampMatcher
@@ -27,6 +28,7 @@ _WAITING_IMAGES = 30  # about a second of images may wait for their detections
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
+    *GATE_PARAMETERS,
     Parameter(
         "scope",
         "frame",
@@ -126,6 +128,7 @@ class ActionNode(ImageNode):
 
     def activate(self) -> None:
         """Begin to take images, and detections when actors are judged."""
+        self.open_gate()
         self._pipeline = Pipeline(self, self._judge, "action worker")
         if self.parameters["scope"] != "frame":
             self._detections_subscription = self.create_subscription(
@@ -140,6 +143,7 @@ class ActionNode(ImageNode):
     def deactivate(self) -> None:
         """Take nothing more; the model stays loaded, its window is emptied."""
         self.stop_listening()
+        self.close_gate()
         if self._detections_subscription is not None:
             self.destroy_subscription(self._detections_subscription)
             self._detections_subscription = None
@@ -184,6 +188,8 @@ class ActionNode(ImageNode):
         return self.input_health(Health(health.level, health.message, {**health.values, **values}))
 
     def _take_picture(self, picture: Picture) -> None:
+        if not self.passes():
+            return
         arrival = self._order.judge(picture.stamp_ns)
         if arrival is Arrival.LATE:
             return

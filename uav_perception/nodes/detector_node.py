@@ -7,8 +7,10 @@ from uav_perception.inference.detector import Detector
 from uav_perception.inference.tiling import Tiling
 from uav_perception.msg import ClassNames, DetectionArray
 from uav_perception.nodes import conversions
-from uav_perception.nodes.diagnostics import Health
+from uav_perception.nodes.autopilot_report import REPORT_PARAMETERS, AutopilotReport
+from uav_perception.nodes.diagnostics import OK, WARN, Health
 from uav_perception.nodes.errors import NodeError
+from uav_perception.nodes.gate import GATE_PARAMETERS
 from uav_perception.nodes.image_node import ImageNode
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.model_parameters import MODEL_PARAMETERS, backend_options, find_model
@@ -22,6 +24,8 @@ from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
+    *GATE_PARAMETERS,
+    *REPORT_PARAMETERS,
     Parameter("score_threshold", 0.3, "Detections below this score are left out.", minimum=0.0, maximum=1.0),
     Parameter("iou_threshold", 0.6, "Overlap from which the weaker of two boxes falls.", minimum=0.0, maximum=1.0),
     Parameter("class_agnostic", False, "Boxes of different classes suppress each other too."),
@@ -96,6 +100,7 @@ class DetectorNode(ImageNode):
         self._outputs: dict[str, object] = {}
         self._order = StampOrder()
         self._ticks: TickGrid | None = None
+        self._report_out: AutopilotReport | None = None
         super().__init__("detector", PARAMETERS, hub, **options)
 
     def configure(self) -> None:
@@ -125,12 +130,20 @@ class DetectorNode(ImageNode):
     def activate(self) -> None:
         """Begin to take images."""
         self._limit_rate(float(self.parameters["max_rate"]))
+        self.open_gate()
+        if self.parameters["report"] != "none":
+            names = ("report", "report_component", "report_prefix")
+            self._report_out = AutopilotReport(self, *(self.parameters[name] for name in names))
         self._pipeline = Pipeline(self, self._look, "detector worker")
         self.listen(self._take_picture)
 
     def deactivate(self) -> None:
         """Take no more images; the model stays loaded, the tracks end."""
         self.stop_listening()
+        self.close_gate()
+        if self._report_out is not None:
+            self._report_out.close()
+            self._report_out = None
         if self._pipeline is not None:
             self._pipeline.stop()
             self._pipeline = None
@@ -162,7 +175,10 @@ class DetectorNode(ImageNode):
             "late_images": self._order.late,
             "time_jumps": self._order.jumps,
         }
-        return self.input_health(Health(health.level, health.message, {**health.values, **values}))
+        health = self.input_health(Health(health.level, health.message, {**health.values, **values}))
+        if self._report_out is not None:
+            self._report_out.is_healthy = health.level in (OK, WARN)
+        return health
 
     def _advertise(self) -> None:
         self._outputs = {
@@ -206,6 +222,8 @@ class DetectorNode(ImageNode):
         self._ticks = TickGrid(rate) if rate > 0.0 else None
 
     def _take_picture(self, picture: Picture) -> None:
+        if not self.passes():
+            return
         arrival = self._order.judge(picture.stamp_ns)
         if arrival is Arrival.LATE:
             return

@@ -1,0 +1,173 @@
+"""Gates, reports and PX4's topics with the autopilots' own messages; each test says which package it misses."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_client import Camera, blob, wait_until
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Bool
+from uav_perception.msg import Detection, DetectionArray, GeoTargetArray
+
+from uav_perception.nodes.conversions import from_time, to_header
+from uav_perception.nodes.px4_input import px4_topic
+from uav_perception.nodes.qos import latched, results, sensor
+
+SECOND = 1_000_000_000
+NOW = 1_800_000_000 * SECOND
+
+
+def _px4_qos() -> QoSProfile:
+    """What PX4's publishers have: best effort, transient local."""
+    return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Gated:
+    """A detector behind a gate, with a camera."""
+
+    def __init__(self, run, client, models, namespace: str, gate: str) -> None:
+        self.client = client
+        self.name = f"/{namespace}/detector"
+        self.nodes = run("--model", models["blobs"], "--nodes", "detector", "--namespace", namespace,
+                         "--image", f"/{namespace}/image", "-p", f"detector.gate={gate}")  # fmt: skip
+        client.wait_for_state(self.name, "active")
+        self.found = client.collect(DetectionArray, f"{self.name}/detections", results())
+        self.camera = Camera(client, f"/{namespace}/image")
+        self.camera.wait_for_subscribers()
+        wait_until(lambda: client.node.count_publishers(f"{self.name}/detections") == 1, 10, "the publisher")
+        self.stamp = NOW
+
+    def fly(self, seconds: float) -> int:
+        """Send images at 20 Hz; returns how many detections came."""
+        before = len(self.found)
+        for _ in range(round(seconds * 20)):
+            self.stamp += SECOND // 20
+            self.camera.send(blob(), self.stamp)
+            time.sleep(0.05)
+        time.sleep(0.3)
+        return len(self.found) - before
+
+    def check(self, opens, closes) -> None:
+        """Closed at first, open after ``opens()``, closed after ``closes()``."""
+        assert self.fly(0.5) == 0
+        name = self.name.lstrip("/")
+        wait_until(lambda: "waiting for the gate" in self.client.diagnostics[name].message, 10, "the reason")
+        wait_until(lambda: int(self.client.values(name)["held_back"]) > 0, 10, "the images held back")
+        opens()
+        self.nodes.wait_for("opens")
+        assert self.fly(0.5) > 0
+        closes()
+        self.nodes.wait_for("closes")
+        assert self.fly(0.5) == 0
+
+
+def test_a_gate_by_topic(run, client, models):
+    gated = Gated(run, client, models, "h1", "topic")
+    publisher = client.node.create_publisher(Bool, "/h1/enabled", results())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    gated.check(lambda: publisher.publish(Bool(data=True)), lambda: publisher.publish(Bool(data=False)))
+
+
+def test_a_gate_by_mavros_opens_in_the_air(run, client, models):
+    messages = pytest.importorskip("mavros_msgs.msg", reason="mavros_msgs is not installed")
+    gated = Gated(run, client, models, "h2", "mavros_airborne")
+    publisher = client.node.create_publisher(messages.ExtendedState, "/h2/mavros/extended_state", latched())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    gated.check(
+        lambda: publisher.publish(messages.ExtendedState(landed_state=2)),
+        lambda: publisher.publish(messages.ExtendedState(landed_state=1)),
+    )
+
+
+def test_a_gate_by_px4_opens_when_armed(run, client, models):
+    messages = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    gated = Gated(run, client, models, "h3", "px4_armed")
+    topic = px4_topic("/h3/fmu/out", "vehicle_status", messages.VehicleStatus)
+    publisher = client.node.create_publisher(messages.VehicleStatus, topic, _px4_qos())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    gated.check(
+        lambda: publisher.publish(messages.VehicleStatus(arming_state=2)),
+        lambda: publisher.publish(messages.VehicleStatus(arming_state=1)),
+    )
+
+
+def test_a_gate_without_its_messages_is_refused_with_the_remedy(run, client, models):
+    try:
+        import mavros_msgs  # noqa: F401
+    except ModuleNotFoundError:
+        nodes = run("--model", models["blobs"], "--nodes", "detector", "--namespace", "h4",
+                    "-p", "detector.gate=mavros_armed")  # fmt: skip
+        nodes.wait_for("cannot activate: the gates of MAVROS need mavros_msgs, which is not installed")
+        assert client.state("/h4/detector") == "inactive"
+    else:
+        pytest.skip("mavros_msgs is installed here")
+
+
+def test_a_heartbeat_goes_out_through_mavros(run, client, models):
+    messages = pytest.importorskip("mavros_msgs.msg", reason="mavros_msgs is not installed")
+    beats = client.collect(messages.CompanionProcessStatus, "/h5/mavros/companion_process/status", results())
+    run("--model", models["blobs"], "--nodes", "detector", "--namespace", "h5", "-p", "detector.report=mavros",
+        "-p", "detector.report_component=197")  # fmt: skip
+    wait_until(lambda: bool(beats), 20, "a heartbeat")
+    assert beats[0].component == 197 and beats[0].state in (4, 5)
+
+
+def test_the_computers_state_goes_out_to_px4(run, client, models):
+    messages = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    topic = px4_topic("/h6/fmu/in", "onboard_computer_status", messages.OnboardComputerStatus)
+    states = client.collect(messages.OnboardComputerStatus, topic, sensor())
+    run("--model", models["blobs"], "--nodes", "detector", "--namespace", "h6", "-p", "detector.report=px4")
+    wait_until(lambda: bool(states), 20, "the state")
+    assert 0 < states[0].ram_usage < states[0].ram_total and states[0].gpu_cores[0] == 255
+
+
+def test_px4_places_targets_from_its_own_topics_and_frames(run, client):
+    messages = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    run("--nodes", "geolocation", "--namespace", "h7", "--image", "/h7/camera/image_raw",
+        "-p", "geolocation.vehicle=px4", "-p", "geolocation.mount_pitch=90.0")  # fmt: skip
+    client.wait_for_state("/h7/geolocation", "active")
+    create = client.node.create_publisher
+
+    def px4(name: str, topic: str):
+        kind = getattr(messages, name)
+        publisher = create(kind, px4_topic("/h7/fmu/out", topic, kind), _px4_qos())
+        wait_until(lambda: publisher.get_subscription_count() == 1, 15, f"a subscriber of {publisher.topic_name}")
+        return publisher
+
+    odometry = px4("VehicleOdometry", "vehicle_odometry")
+    position = px4("VehicleLocalPosition", "vehicle_local_position")
+    globe = px4("VehicleGlobalPosition", "vehicle_global_position")
+    camera = create(CameraInfo, "/h7/camera/camera_info", sensor())
+    detections = create(DetectionArray, "/h7/detector/detections", results())
+    found = client.collect(GeoTargetArray, "/h7/geolocation/targets", results())
+    for publisher in (camera, detections):
+        wait_until(lambda p=publisher: p.get_subscription_count() == 1, 15, "the node's subscriptions")
+    camera.publish(CameraInfo(width=320, height=240, k=[300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]))
+    # 10 m north, 5 m east, 20 m up, nose to the north: the body's FRD axes are NED's.
+    microseconds = NOW // 1000
+    for index in range(20):
+        stamp = microseconds + index * 20_000
+        message = messages.VehicleOdometry(timestamp=stamp, timestamp_sample=stamp, pose_frame=1, velocity_frame=1)
+        message.position, message.q = [10.0, 5.0, -20.0], [1.0, 0.0, 0.0, 0.0]
+        message.velocity = [0.0, 0.0, 0.0]
+        message.position_variance = message.orientation_variance = [0.01, 0.01, 0.01]
+        odometry.publish(message)
+        globe.publish(messages.VehicleGlobalPosition(alt=520.0, alt_ellipsoid=567.0))
+        reference = messages.VehicleLocalPosition(
+            timestamp=stamp, timestamp_sample=stamp, xy_global=True, z_global=True
+        )
+        reference.ref_lat, reference.ref_lon, reference.ref_alt = 47.0, 8.0, 500.0
+        position.publish(reference)
+        time.sleep(0.02)
+    stamp = (microseconds + 10 * 20_000) * 1000
+    box = Detection(class_name="blob", score=0.9, x_min=80.0, y_min=60.0, x_max=180.0, y_max=120.0, track_id=1)
+    header = to_header(stamp, "camera")
+    detections.publish(DetectionArray(header=header, image_width=320, image_height=240, detections=[box]))
+    wait_until(lambda: any(from_time(m.header.stamp) == stamp for m in found), 10, "the targets")
+    (target,) = found[-1].targets
+    # 30 px left of the axis, 2 m to the west of the vehicle: east 5 - 2, north 10.
+    assert (target.position.x, target.position.y, target.position.z) == pytest.approx((3.0, 10.0, 0.0), abs=0.02)
+    assert target.altitude == pytest.approx(547.0, abs=0.05)
+    assert target.latitude == pytest.approx(47.0 + 10.0 / 111_170, abs=2e-7)

@@ -1,0 +1,106 @@
+"""Lets images through only in a state of flight: a network on the ground only heats the companion computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.node import Node
+from std_msgs.msg import Bool
+
+from uav_perception.nodes.errors import NodeError
+from uav_perception.nodes.parameters import Parameter
+from uav_perception.nodes.px4_input import px4_message, px4_topic
+from uav_perception.nodes.qos import latched, results, sensor
+
+GATES = ("none", "topic", "mavros_armed", "mavros_airborne", "px4_armed", "px4_airborne")
+
+GATE_PARAMETERS = (
+    Parameter(
+        "gate",
+        "none",
+        "Look at images always (none), while the topic `enabled` (std_msgs/Bool) says so, or while the vehicle is "
+        "armed or airborne.",
+        choices=GATES,
+        change="unconfigured",
+    ),
+    Parameter("mavros_prefix", "mavros", "Namespace of MAVROS, for the gates of MAVROS.", change="unconfigured"),
+    Parameter("px4_prefix", "fmu/out", "Prefix of PX4's topics, for the gates of PX4.", change="unconfigured"),
+)
+
+_IN_AIR = 2  # mavros_msgs/ExtendedState.LANDED_STATE_IN_AIR
+_ARMED = 2  # px4_msgs/VehicleStatus.ARMING_STATE_ARMED
+
+
+class Gate:
+    """Closed until the first message says otherwise; with ``none`` always open.
+
+    Args:
+        node: subscribes.
+        kind: one of `GATES`.
+        mavros_prefix: namespace of MAVROS.
+        px4_prefix: prefix of PX4's topics.
+
+    Attributes:
+        is_open: whether images pass.
+        held_back: how many did not.
+
+    Raises:
+        NodeError: the messages of the autopilot are not installed.
+    """
+
+    def __init__(self, node: Node, kind: str, mavros_prefix: str, px4_prefix: str) -> None:
+        self._node = node
+        self._kind = kind
+        self._subscription: object = None
+        self.is_open = kind == "none"
+        self.held_back = 0
+        if kind == "topic":
+            self._follow(Bool, "enabled", results(), lambda message: message.data)
+        elif kind == "mavros_armed":
+            self._follow(_mavros_message("State"), f"{mavros_prefix}/state", latched(), lambda message: message.armed)
+        elif kind == "mavros_airborne":
+            self._follow(
+                _mavros_message("ExtendedState"),
+                f"{mavros_prefix}/extended_state",
+                latched(),
+                lambda message: message.landed_state == _IN_AIR,
+            )
+        elif kind == "px4_armed":
+            status = px4_message("VehicleStatus")
+            topic = px4_topic(px4_prefix, "vehicle_status", status)
+            self._follow(status, topic, sensor(), lambda message: message.arming_state == _ARMED)
+        elif kind == "px4_airborne":
+            landed = px4_message("VehicleLandDetected")
+            topic = px4_topic(px4_prefix, "vehicle_land_detected", landed)
+            self._follow(landed, topic, sensor(), lambda message: not message.landed)
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, in words; empty when it is open."""
+        return "" if self.is_open else f"waiting for the gate {self._kind}"
+
+    def close(self) -> None:
+        """End the subscription."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _follow(self, kind: type, topic: str, qos: object, judge: Callable[[object], bool]) -> None:
+        def take(message: object) -> None:
+            is_open = bool(judge(message))
+            if is_open != self.is_open:
+                self._node.get_logger().info(f"the gate {self._kind} {'opens' if is_open else 'closes'}")
+            self.is_open = is_open
+
+        self._subscription = self._node.create_subscription(kind, topic, take, qos)
+
+
+def _mavros_message(name: str) -> type:
+    try:
+        import mavros_msgs.msg as messages
+    except ModuleNotFoundError as error:
+        raise NodeError(
+            "the gates of MAVROS need mavros_msgs, which is not installed. Install ros-$ROS_DISTRO-mavros-msgs, or set "
+            "gate to topic or none."
+        ) from error
+    return getattr(messages, name)
