@@ -12,6 +12,7 @@ import yaml
 from rosbags.highlevel import AnyReader
 from scipy.spatial.transform import Rotation
 
+from uav_perception.evaluation.truth_topics import read_truth_topics, truth_topics
 from uav_perception.frames.typestore import typestore
 from uav_perception.simulation.bag import HOME, START_NS, write_bag
 from uav_perception.simulation.errors import SimulationError
@@ -100,6 +101,23 @@ def test_vehicle_topics_agree_with_the_path_and_with_one_another(tmp_path):
         g = messages["/gimbal/attitude"][stamp].quaternion
         camera = flight.camera_pose((stamp - START_NS) / 1e9)
         np.testing.assert_allclose(Rotation.from_quat([g.x, g.y, g.z, g.w]).as_matrix(), camera.rotation, atol=1e-6)
+
+
+def test_the_evaluation_reads_the_truth(tmp_path):
+    config = FlightConfig(seed=12, actions=("clap",), **SMALL)
+    write_bag(tmp_path / "bag", Flight(config), state_rate=10.0)
+    with AnyReader([tmp_path / "bag"], default_typestore=typestore()) as reader:
+        topics = truth_topics({c.topic: c.msgtype for c in reader.connections}, None, tmp_path / "bag")
+    table = read_truth_topics(tmp_path / "bag", topics)
+    ignored = 0
+    for frame in Flight(config).frames():
+        truth = table.images[START_NS + round(frame.t * 1e9)]
+        expected = {o.entity: (o.box, not o.evaluated) for o in frame.objects}
+        rows = zip(truth.track_ids.tolist(), truth.boxes.tolist(), truth.ignored.tolist(), strict=True)
+        assert {track: (tuple(box), left_out) for track, box, left_out in rows} == expected
+        ignored += int(truth.ignored.sum())
+    assert ignored > 0
+    assert [span.label for span in table.spans if span.track_id == -1] == ["clap"]
 
 
 def test_metadata_tells_what_made_the_bag(tmp_path):

@@ -89,10 +89,12 @@ def _class_id(names: dict[str, int], name: str) -> int:
 
 
 def _our_truth(message, names: dict[str, int]) -> ImageTruth:
+    """A score of 0 marks an object that may be found or missed without effect (too small, hidden, cut off)."""
     rows = message.detections
     return ImageTruth(
         [(d.x_min, d.y_min, d.x_max, d.y_max) for d in rows],
         [_class_id(names, d.class_name) for d in rows],
+        ignored=[d.score == 0 for d in rows],
         width=int(message.image_width),
         height=int(message.image_height),
         track_ids=[d.track_id for d in rows],
