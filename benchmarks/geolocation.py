@@ -1,10 +1,10 @@
 """How far from the truth targets are placed on simulated flights, and whether the stated covariance is honest.
 
-    python benchmarks/geolocation.py --flights flights --out benchmarks/results/geolocation.json
+    python benchmarks/geolocation.py --out benchmarks/results/geolocation.json
 
 The flights are bags of `uav-perception simulate flight`; without any given, a standard set (hover, orbit, fast, low,
-high; each with a gimbal and a fixed camera) is simulated into the folder first. The boxes are the exact ones, so that
-the errors are those of geolocation alone.
+high; each with a gimbal and a fixed camera) is flown in memory, without drawing images. The boxes are the exact
+ones, so that the errors are those of geolocation alone.
 
 With noise, every image's state is wrong by attitude, position, height and stamp as given, with a first-order
 Gauss-Markov process of 10 s, and boxes by a pixel. The same noise is told to the geolocator. `single` is every image
@@ -18,8 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from recorded import RecordedFlight, read_flight, standard_flights
-from tqdm import tqdm
+from recorded import RecordedFlight, flights
 
 from uav_perception.evaluation.geolocation import PlacedTargets, geolocation_metrics
 from uav_perception.files import write_json
@@ -101,7 +100,6 @@ def place(
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bags", nargs="*", type=Path, help="bags of simulated flights; default: the standard set")
-    parser.add_argument("--flights", type=Path, default=Path("flights"), help="folder of the standard set")
     parser.add_argument("--seconds", type=float, default=20.0, help="duration of a simulated flight")
     parser.add_argument("--rate", type=float, default=4.0, help="images per second of a simulated flight")
     parser.add_argument("--every", type=int, default=1, help="use each N-th image")
@@ -113,14 +111,12 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    bags = args.bags or standard_flights(args.flights, args.seconds, args.rate, args.seed)
     noisy = np.repeat([np.radians(NOISE["attitude_deg"]), NOISE["position_m"], NOISE["height_m"], NOISE["stamp_s"]],
                       [3, 3, 1, 1])  # fmt: skip
     heights = {DETECTION_CLASSES.index(name): height for name, height in HEIGHTS.items()}
     results: dict[str, dict] = {}
     totals: dict[str, list[PlacedTargets]] = {}
-    for bag in tqdm(bags, unit="flight"):
-        flight = read_flight(bag, images=False)
+    for flight in flights(args.bags, False, args.seconds, args.rate, args.seed):
         results[flight.name] = {}
         for anchor, known in (("lower_edge", {}), ("middle", heights)):
             for kind, deviations, pixel, draws in (

@@ -1,12 +1,13 @@
-"""Simulated flights for the benchmarks: the standard set, and what a bag of one holds."""
+"""Simulated flights for the benchmarks: the standard set, flown in memory, and what the bag of one holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from uav_perception.evaluation.bag import messages, opened
 from uav_perception.evaluation.truth import ImageTruth
@@ -19,8 +20,7 @@ from uav_perception.flight.rotations import from_matrix, matrix, yaw_of
 from uav_perception.flight.state import GimbalSample
 from uav_perception.frames.convert import frame_from_message
 from uav_perception.inference.detections import Detections
-from uav_perception.simulation.bag import write_bag
-from uav_perception.simulation.flight import Flight, FlightConfig
+from uav_perception.simulation.flight import LEAD_IN, Flight, FlightConfig, FlightFrame
 
 # Every path with a gimbal and with a fixed camera; the fixed ones look 45 degrees down.
 STANDARD = {
@@ -38,18 +38,18 @@ class RecordedImage:
         stamp_ns: [ns].
         truth: boxes of all objects, those that nobody can be expected to find marked as ignored.
         places: east, north, up of every object by track id [m].
-        encoded: the image's message, not decoded.
+        picture: the image, or its message that is not decoded yet; None when only the truth is there.
     """
 
     stamp_ns: int
     truth: ImageTruth
     places: dict[int, np.ndarray]
-    encoded: object | None
+    picture: object | None
 
     @property
     def pixels(self) -> np.ndarray:
         """The decoded image, uint8 BGR."""
-        return frame_from_message(self.encoded).image
+        return self.picture if isinstance(self.picture, np.ndarray) else frame_from_message(self.picture).image
 
     def detections(self) -> Detections:
         """What a faultless detector would find: the truth without the ignored, scores 1."""
@@ -76,15 +76,54 @@ class RecordedFlight:
     images: list[RecordedImage]
 
 
-def standard_flights(folder: Path, seconds: float, rate: float, seed: int) -> list[Path]:
-    """The bags of the standard set, those that are missing simulated first."""
-    paths = []
-    for i, (name, config) in enumerate(STANDARD.items()):
-        path = folder / f"{name}_{seconds:g}s_{rate:g}hz_{seed + i}"
-        if not path.exists():
-            write_bag(path, Flight(FlightConfig(seed=seed + i, seconds=seconds, rate=rate, **config)))
-        paths.append(path)
-    return paths
+def flights(
+    bags: Sequence[Path], images: bool, seconds: float, rate: float, seed: int, kinds: Sequence[str] = ()
+) -> Iterator[RecordedFlight]:
+    """The flights of a benchmark, one after the other.
+
+    Args:
+        bags: of `uav-perception simulate flight`; the standard set is flown when there are none.
+        images: have them too; the truth alone costs a fraction.
+        seconds: duration of a flight of the standard set [s].
+        rate: its images per second [Hz].
+        seed: of its first flight.
+        kinds: names out of `STANDARD`; all by default.
+    """
+    for bag in tqdm(bags, unit="flight"):
+        yield read_flight(bag, images)
+    chosen = [] if bags else [(i, name) for i, name in enumerate(STANDARD) if not kinds or name in kinds]
+    for i, name in tqdm(chosen, unit="flight"):
+        yield fly(name, FlightConfig(seed=seed + i, seconds=seconds, rate=rate, **STANDARD[name]), images)
+
+
+def fly(name: str, config: FlightConfig, images: bool) -> RecordedFlight:
+    """Simulate a flight in memory. The state comes 50 times a second, as MAVROS sends it."""
+    flight = Flight(config)
+    state = StateBuffer(BufferOptions(keep_s=1e6))
+    for t in np.arange(-LEAD_IN, config.seconds + LEAD_IN, 0.02):
+        drone, stamp = flight.drone(t), round((t + LEAD_IN) * 1e9)
+        orientation, velocity = from_matrix(drone.rotation), drone.rotation.T @ drone.velocity
+        state.add_pose(mavros.pose_from_odometry(stamp, drone.position, orientation, None, velocity))
+        state.add_gimbal(GimbalSample(stamp, from_matrix(flight.camera_pose(t).rotation)))
+    size = (flight.camera.width, flight.camera.height)
+    # The simulation counts pixels from edges, a CameraInfo from the middle of the first pixel.
+    intrinsics = flight.camera.matrix - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    mount = Mount(gimbal=True) if flight.mount_rotation is None else _fixed_mount(flight.mount_rotation, np.zeros(3))
+    recorded = [_recorded(frame, size) for frame in flight.frames(images)]
+    return RecordedFlight(name, CameraModel(*size, intrinsics), mount, state, recorded)
+
+
+def _recorded(frame: FlightFrame, size: tuple[int, int]) -> RecordedImage:
+    truth = ImageTruth(
+        np.array([seen.box for seen in frame.objects], float),
+        np.array([seen.class_id for seen in frame.objects]),
+        ignored=np.array([not seen.evaluated for seen in frame.objects], bool),
+        width=size[0],
+        height=size[1],
+        track_ids=np.array([seen.entity for seen in frame.objects]),
+    )
+    places = {seen.entity: np.array(frame.states[seen.entity].position) for seen in frame.objects}
+    return RecordedImage(round((frame.t + LEAD_IN) * 1e9), truth, places, frame.image)
 
 
 def read_flight(path: Path, images: bool) -> RecordedFlight:
@@ -112,7 +151,8 @@ def read_flight(path: Path, images: bool) -> RecordedFlight:
                 message.width, message.height, message.k, message.d, message.distortion_model
             )
         elif topic == "/tf_static":
-            mount = _fixed_mount(message.transforms[0].transform)
+            transform = message.transforms[0].transform
+            mount = _fixed_mount(matrix(_xyzw(transform.rotation)), _xyz(transform.translation))
         else:
             found.setdefault(topic, {})[_stamp(message)] = message
     pictures = found.get("/camera/image_raw/compressed") or found.get("/camera/image_raw") or {}
@@ -151,12 +191,12 @@ def _truth(message: object) -> ImageTruth:
     )
 
 
-def _fixed_mount(transform: object) -> Mount:
-    """The optical frame in the body, given as tf, as roll, pitch and yaw of the camera's forward-left-up frame."""
-    flu = matrix(_xyzw(transform.rotation)) @ OPTICAL_TO_FLU.T
+def _fixed_mount(optical_to_body: np.ndarray, translation: np.ndarray) -> Mount:
+    """A mount from the optical frame in the body: roll, pitch and yaw of the camera's forward-left-up frame."""
+    flu = optical_to_body @ OPTICAL_TO_FLU.T
     pitch = float(np.arcsin(-flu[2, 0]))
     roll = float(np.arctan2(flu[2, 1], flu[2, 2]))
-    return Mount(tuple(_xyz(transform.translation)), (roll, pitch, yaw_of(from_matrix(flu))))
+    return Mount(tuple(translation), (roll, pitch, yaw_of(from_matrix(flu))))
 
 
 def _stamp(message: object) -> int:

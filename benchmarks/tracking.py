@@ -1,10 +1,10 @@
 """What compensating the camera's motion does to tracks, against the same tracker without it and a plain IoU tracker.
 
-    python benchmarks/tracking.py --flights flights --out benchmarks/results/tracking.json
+    python benchmarks/tracking.py --out benchmarks/results/tracking.json
 
-The flights are bags of `uav-perception simulate flight`; without any given, a standard set is simulated into the
-folder first. The detections are the true boxes with the faults of a detector (missed objects, weak scores, wavering
-edges, false ones), drawn once for a flight and the same for all trackers; with `--model` they come from a detector.
+The flights are bags of `uav-perception simulate flight`; without any given, a standard set is flown in memory. The
+detections are the true boxes with the faults of a detector (missed objects, weak scores, wavering edges, false ones),
+drawn once for a flight and the same for all trackers; with `--model` they come from a detector.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from recorded import RecordedFlight, RecordedImage, read_flight, standard_flights
+from recorded import STANDARD, RecordedFlight, RecordedImage, flights
 from scipy.optimize import linear_sum_assignment
-from tqdm import tqdm
 
 from uav_perception.evaluation.tracking import tracking_metrics
 from uav_perception.files import write_json
@@ -115,7 +114,8 @@ def run(
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bags", nargs="*", type=Path, help="bags of simulated flights; default: the standard set")
-    parser.add_argument("--flights", type=Path, default=Path("flights"), help="folder of the standard set")
+    parser.add_argument("--kinds", nargs="+", choices=list(STANDARD), default=[], help="part of the standard set")
+    parser.add_argument("--no-images", action="store_true", help="leave out what needs images; saves drawing them")
     parser.add_argument("--seconds", type=float, default=20.0, help="duration of a simulated flight")
     parser.add_argument("--rate", type=float, default=10.0, help="images per second of a simulated flight")
     parser.add_argument("--every", type=int, default=1, help="use each N-th image")
@@ -123,7 +123,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--similarities", action="store_true", help="compare the measures of likeness as well")
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--out", default="benchmarks/results/tracking.json")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.model and args.no_images:
+        parser.error("a detector needs images: leave out --model or --no-images")
+    return args
 
 
 def main() -> None:
@@ -132,13 +135,12 @@ def main() -> None:
     answers: dict[str, list] = {}
     times: dict[str, list[float]] = {}
     names = []
-    bags = args.bags or standard_flights(args.flights, args.seconds, args.rate, args.seed)
-    for number, bag in enumerate(tqdm(bags, unit="flight")):
-        flight = read_flight(bag, images=True)
+    drawn = not args.no_images
+    for number, flight in enumerate(flights(args.bags, drawn, args.seconds, args.rate, args.seed, args.kinds)):
         names.append(flight.name)
         used = flight.images[:: args.every]
         truths = [image.truth for image in used]
-        pixels = [image.pixels for image in used]
+        pixels = [image.pixels for image in used] if drawn else None
         motions = known_motions(flight, args.every)
         rng = np.random.default_rng([args.seed, number])
         found = [detector.detect(p) for p in pixels] if detector else [faulty(image, rng) for image in used]
@@ -152,6 +154,8 @@ def main() -> None:
             "camera motion from pose": (default, None, motions["pose"]),
             "from images and pose": (default, pixels, motions["pose"]),
         }
+        if not drawn:
+            variants = {name: variant for name, variant in variants.items() if "images" not in name}
         if args.similarities:
             for name in SIMILARITIES:
                 variants[f"from pose, {name}"] = (replace(default, similarity=name), None, motions["pose"])

@@ -91,7 +91,7 @@ class FlightFrame:
 
     Attributes:
         t: time since the first image [s].
-        image: uint8 BGR, shape (H, W, 3).
+        image: uint8 BGR, shape (H, W, 3); None when only the truth was asked for.
         pose: of the camera.
         objects: what can be seen, with boxes.
         states: where every object is, by entity index.
@@ -99,7 +99,7 @@ class FlightFrame:
     """
 
     t: float
-    image: np.ndarray
+    image: np.ndarray | None
     pose: CameraPose
     objects: tuple[VisibleObject, ...]
     states: dict[int, ObjectState]
@@ -167,8 +167,12 @@ class Flight:
         group = self._current(t)
         return group.centre(max(t, group.start))[:2]
 
-    def frames(self) -> Iterator[FlightFrame]:
-        """Draw the images one after the other."""
+    def frames(self, images: bool = True) -> Iterator[FlightFrame]:
+        """Draw the images one after the other.
+
+        Args:
+            images: without them only the truth is found, in a fraction of the time.
+        """
         config, finder = self.config, TruthFinder(self._scene)
         rng = np.random.default_rng(self._image_seed)
         degradation: Degradation | None = None
@@ -178,9 +182,9 @@ class Flight:
                 pose = self.camera_pose(float(t))
                 focus, span = self._footprint(pose)
                 renderer.aim(pose, self.camera, focus, span)
-                image = renderer.image()
+                image = renderer.image() if images else None
                 objects = finder.find(renderer.instances(), pose, self.camera)
-                if config.degrade:
+                if images and config.degrade:
                     degradation = degradation or random_degradation(rng, image)
                     image = degradation.apply(image, rng)
                 by_entity = {state.entity.index: state for state in states}
