@@ -107,8 +107,9 @@ def test_cosine_distance():
         analysis.cosine_distance(a, b[:, :, :2])
 
 
-@pytest.fixture
-def scene(tmp_path):
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("scene")
     image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     annotations = [
@@ -123,7 +124,8 @@ def scene(tmp_path):
     (tmp_path / "coco.json").write_text(json.dumps(content))
     for seed in (1, 2):
         torch.manual_seed(seed)
-        config = DetectorConfig(num_classes=1, neck_channels=16, head_channels=16, groups=4, stacked_convs=1, reg_max=4)
+        small = {"neck_channels": 16, "head_channels": 16, "groups": 4, "stacked_convs": 1, "reg_max": 4}
+        config = DetectorConfig(num_classes=1, backbone="mobilenet_v3_small", **small)
         checkpoint = DetectorCheckpoint(Detector(config), ("car",), test_size=(0, 0))
         write_detector(tmp_path / f"net{seed}" / "detector.pt", checkpoint)
     return tmp_path

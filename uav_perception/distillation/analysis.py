@@ -170,4 +170,4 @@ def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
             f"the maps differ: {tuple(student.shape)} and {tuple(teacher.shape)}; compare networks with the same "
             "strides and the same form of regression"
         )
-    return 1 - F.cosine_similarity(student, teacher, dim=0)
+    return (1 - F.cosine_similarity(student, teacher, dim=0)).clamp(min=0)  # rounding can go below
