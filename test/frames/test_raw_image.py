@@ -164,6 +164,8 @@ def test_nv12_with_a_step_of_two_channels_but_no_padding_is_read():
         ({"width": 70000}, "70000x12 bgr8 has a side outside"),
         ({"step": 47}, "needs `step` of at least 48 bytes, but it is 47"),
         ({"data": bytes(575)}, "needs 576 bytes of `data`, but has 575"),
+        ({"data": np.zeros(0, np.uint8)}, "needs 576 bytes of `data`, but has 0"),
+        ({"data": np.zeros((600, 2), np.uint8)[:, 0]}, "contiguous buffer of bytes, not ndarray"),
         ({"encoding": "yuyv", "width": 15}, "15x12 yuyv needs even sides"),
         ({"encoding": "nv12", "height": 11}, "16x11 nv12 needs even sides"),
         ({"data": [1, 2, 3]}, "contiguous buffer of bytes, not list"),

@@ -55,7 +55,7 @@ def test_a_changed_model_and_a_damaged_engine_are_built_again(trt, conv_net, cap
     model.graph.name = "changed"
     onnx.save(model, str(conv_net))
     assert prepare(conv_net).built
-    assert "model_and_options_sha256 changed from" in caplog.text
+    assert "the model or its options changed" in caplog.text
     engine.path.write_bytes(engine.plan[:-100])
     assert prepare(conv_net).built
     assert "its file was changed or cut off" in caplog.text
@@ -157,7 +157,9 @@ def test_every_part_of_the_fingerprint_counts(tmp_path):
         {"device": {**DEVICE, "name": "Thor"}},
         {"device": {**DEVICE, "driver": "13000"}},
     ):
-        assert "changed from" in stale_reason(path, fingerprint(**{**parts, **change}))
+        assert "changed" in stale_reason(path, fingerprint(**{**parts, **change}))
+    reason = stale_reason(path, fingerprint(**{**parts, "library": "tensorrt 10.4"}))
+    assert reason == "library changed from tensorrt 10.3 to tensorrt 10.4"
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path):

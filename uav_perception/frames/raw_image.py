@@ -90,7 +90,8 @@ def as_bytes(data: object) -> memoryview:
         FrameError: the object is no contiguous buffer.
     """
     try:
-        return memoryview(data).cast("B")
+        view = memoryview(data)
+        return view.cast("B") if view.nbytes else memoryview(b"")  # a view of nothing cannot be cast
     except TypeError as error:
         raise FrameError(
             f"The data of an image must be a contiguous buffer of bytes, not {type(data).__name__}."

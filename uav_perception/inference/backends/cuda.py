@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from types import ModuleType
 
 import numpy as np
@@ -56,7 +57,8 @@ class Stream:
 
     def __init__(self, cuda: ModuleType) -> None:
         self._cuda = cuda
-        self.handle = call(cuda, cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
+        self.handle = int(call(cuda, cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking)))
+        weakref.finalize(self, cuda.cudaStreamDestroy, self.handle).atexit = False
 
     def wait(self) -> None:
         """Block until everything on the stream is done."""
@@ -97,8 +99,11 @@ class Buffer:
         self._cuda = cuda
         size = max(elements, 1) * np.dtype(dtype).itemsize
         self.device = int(call(cuda, cuda.cudaMalloc(size)))
+        weakref.finalize(self, cuda.cudaFree, self.device).atexit = False
         self._pinned = int(call(cuda, cuda.cudaHostAlloc(size, cuda.cudaHostAllocDefault)))
         raw = (ctypes.c_uint8 * size).from_address(self._pinned)
+        # Results are views of this memory: it goes when the last of them does.
+        weakref.finalize(raw, cuda.cudaFreeHost, self._pinned).atexit = False
         self.host = np.frombuffer(raw, dtype)
 
     def upload(self, elements: int, stream: Stream) -> None:

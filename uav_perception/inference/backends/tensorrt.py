@@ -156,7 +156,9 @@ class TensorRtBackend:
     def _allocate(self, name: str) -> Buffer:
         """Buffers for the largest shape, made once: graphs remember addresses."""
         if self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT:
-            largest = self._engine.get_tensor_profile_shape(name, 0)[2]
+            largest = tuple(self._engine.get_tensor_shape(name))
+            if -1 in largest:
+                largest = tuple(self._engine.get_tensor_profile_shape(name, 0)[2])
             self._context.set_input_shape(name, largest)
         shape = tuple(self._context.get_tensor_shape(name))
         if min(shape, default=1) < 0:

@@ -122,6 +122,8 @@ def stale_reason(path: Path, wanted: dict[str, object]) -> str | None:
     except ValueError:
         return "its fingerprint cannot be read"
     changed = [key for key, value in wanted.items() if found.get(key) != value]
+    if "model_and_options_sha256" in changed:
+        return "the model or its options changed"
     if changed:
         return ", ".join(f"{key} changed from {found.get(key)} to {wanted[key]}" for key in changed)
     if found.get("engine_sha256") != hashlib.sha256(path.read_bytes()).hexdigest():
