@@ -79,8 +79,12 @@ class _Messages:
 
 
 def camera_info(camera: Pinhole, stamp_ns: int, make: _Messages) -> Any:
-    """sensor_msgs/CameraInfo of an ideal camera. Pixel coordinates are edges: the principal point is width / 2."""
-    k = camera.matrix
+    """sensor_msgs/CameraInfo of an ideal camera.
+
+    Its pixels are OpenCV's, whole numbers in the middles of pixels, so the principal point is (width - 1) / 2 there and
+    width / 2 in the edges that boxes are given in.
+    """
+    k = camera.matrix - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
     roi = make.make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
     return make.make(
         "sensor_msgs/msg/CameraInfo",
