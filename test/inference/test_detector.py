@@ -119,6 +119,8 @@ def test_what_is_no_picture_is_refused_and_the_next_one_works(save):
     detector = Detector(model(save, [[0, 0, 64, 32, 0.9, 0]]))
     with pytest.raises(ModelError, match="uint8 of shape"):
         detector.detect(np.zeros((10, 10), np.uint8))
+    with pytest.raises(ModelError, match=r"uint8 of shape .* not uint8 of shape \(5,\)"):
+        detector.detect(np.zeros(5, np.uint8))
     assert len(detector.detect(PICTURE)) == 1
 
 

@@ -52,6 +52,17 @@ def test_a_folder_of_pictures_and_videos(tmp_path, model, inputs, capsys):
     assert record["provenance"]["versions"]["python"]
 
 
+def test_inputs_of_one_name_get_numbers_and_no_input_is_overwritten(tmp_path, model, inputs, capsys):
+    cv2.imwrite(str(inputs / "a.jpg"), np.zeros((50, 100, 3), np.uint8))
+    arguments = ["--model", model, "--out"]
+    assert main(["detect", str(inputs / "a.jpg"), str(inputs / "a.png"), *arguments, str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "a_2.jpg", "detections.json"]
+    before = (inputs / "a.jpg").read_bytes()
+    assert main(["detect", str(inputs), *arguments, str(inputs)]) == 1
+    assert "would overwrite the input" in capsys.readouterr().err
+    assert (inputs / "a.jpg").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -15,7 +15,7 @@ from uav_perception.inference.detections import Detections
 from uav_perception.inference.errors import ModelError
 from uav_perception.inference.model_file import input_shapes, load_model
 from uav_perception.inference.nms import nms
-from uav_perception.inference.preprocess import Preprocessor
+from uav_perception.inference.preprocess import Preprocessor, check_picture
 from uav_perception.inference.tiling import Tiling
 
 DEFAULT_SCORE_THRESHOLD = 0.3
@@ -106,6 +106,7 @@ class Detector:
             ModelError: the array is no picture, or the network's outputs contradict the contract.
             BackendError: the engine refused.
         """
+        check_picture(image)
         height, width = image.shape[:2]
         watch = _Stopwatch()
         found = self._detect_whole(image, watch) if self.tiling is None else self._detect_tiles(image, watch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -35,19 +36,17 @@ def detect_files(detector: Detector, inputs: Sequence[str | Path], out: str | Pa
         ``pictures``, ``detections`` by class, ``median_ms`` by stage.
 
     Raises:
-        ModelError: an input does not exist or cannot be read as a picture.
+        ModelError: an input does not exist, cannot be read as a picture, or would be overwritten.
         FrameError: a video cannot be read.
     """
     out = Path(out)
     results: list[dict] = []
     milliseconds: list[dict[str, float]] = []
     detector.warm_up()
-    for path in _files(inputs):
-        if is_video(path):
-            rows = _detect_video(detector, path, out / f"{path.stem}.mp4", scale, milliseconds)
-        else:
-            rows = _detect_picture(detector, path, out / f"{path.stem}.jpg", scale, milliseconds)
-        results.append({"file": str(path), "pictures": rows})
+    for path, target in _targets(_files(inputs), out):
+        detect = _detect_video if is_video(path) else _detect_picture
+        rows = detect(detector, path, target, scale, milliseconds)
+        results.append({"file": str(path), "annotated": target.name, "pictures": rows})
     names = detector.contract.class_names
     counts = Counter(
         item["class_name"] for result in results for row in result["pictures"] for item in row["detections"]
@@ -75,6 +74,25 @@ def _files(inputs: Sequence[str | Path]) -> list[Path]:
         else:
             raise ModelError(f"The input {path} does not exist.")
     return found
+
+
+def _targets(paths: list[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Each input with the name of its annotated copy; inputs of one name get numbers."""
+    taken: set[str] = set()
+    pairs = []
+    for path in paths:
+        suffix = ".mp4" if is_video(path) else ".jpg"
+        numbers = (f"{path.stem}{'' if number == 1 else f'_{number}'}{suffix}" for number in count(1))
+        name = next(name for name in numbers if name not in taken)
+        taken.add(name)
+        pairs.append((path, out / name))
+    inputs = {path.resolve() for path in paths}
+    overwritten = [target for _, target in pairs if target.resolve() in inputs]
+    if overwritten:
+        raise ModelError(
+            f"The annotated copy would overwrite the input {overwritten[0]}. Choose another folder for --out."
+        )
+    return pairs
 
 
 def _detect_picture(detector: Detector, path: Path, target: Path, scale: float, milliseconds: list) -> list[dict]:

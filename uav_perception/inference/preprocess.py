@@ -84,6 +84,16 @@ def placement(contract: ModelContract, width: int, height: int) -> Placement:
     return Placement(new_width, new_height, new_width / width, new_height / height, offset_x, offset_y)
 
 
+def check_picture(image: np.ndarray) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        ModelError: the array is not uint8 of shape (H, W, 3), or empty.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ModelError(f"A picture must be uint8 of shape (H, W, 3), BGR, not {image.dtype} of shape {image.shape}.")
+
+
 class Preprocessor:
     """Makes input tensors for one model. Keeps its buffers, so one object serves one thread.
 
@@ -118,10 +128,7 @@ class Preprocessor:
         Raises:
             ModelError: the array is no BGR picture.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ModelError(
-                f"A picture must be uint8 of shape (H, W, 3), BGR, not {image.dtype} of shape {image.shape}."
-            )
+        check_picture(image)
         height, width = image.shape[:2]
         place = placement(self.contract, width, height)
         resized = image if (width, height) == (place.width, place.height) else _resize(image, place)
