@@ -182,15 +182,19 @@ def test_px4_without_its_messages_is_refused_with_the_remedy(run, client):
         pytest.skip("px4_msgs is installed here")
 
 
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ((), "the parameter vehicle is none"),
-        (("vehicle=mavros", "method=height_above_ground"), "needs height_source"),
-        (("vehicle=mavros", "method=terrain", "terrain=/no/such.hgt"), "/no/such.hgt does not exist"),
-        (("vehicle=mavros", "object_heights=person"), "must have the form name=height"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(run, parameters, message):
-    arguments = [part for p in parameters for part in ("-p", f"geolocation.{p}")]
-    run("--nodes", "geolocation", "--namespace", "g4", *arguments).wait_for(message)
+def test_settings_that_contradict_each_other_are_refused_until_they_are_corrected(run, client):
+    nodes = run("--nodes", "geolocation", "--namespace", "g4")
+    nodes.wait_for("cannot configure: the parameter vehicle is none")
+    node = "/g4/geolocation"
+
+    def refuses(message: str, **parameters: object) -> None:
+        for name, value in parameters.items():
+            assert client.set_parameter(node, name, value) == (True, "")
+        assert not client.change_state(node, "configure")
+        nodes.wait_for(message)
+
+    refuses("needs height_source", vehicle="mavros", method="height_above_ground")
+    refuses("/no/such.hgt does not exist", method="terrain", terrain="/no/such.hgt")
+    refuses("must have the form name=height", method="flat_plane", object_heights="person")
+    assert client.set_parameter(node, "object_heights", "person=1.7") == (True, "")
+    assert client.change_state(node, "configure")

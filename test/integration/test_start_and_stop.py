@@ -13,7 +13,7 @@ import rclpy
 import yaml
 from ros_client import Camera, blob, wait_until
 from sensor_msgs.msg import CompressedImage, Image
-from uav_perception.msg import DetectionArray
+from uav_perception.msg import ActionArray, ActionLabel, DetectionArray
 
 from uav_perception.frames.compressed import encode_jpeg
 from uav_perception.nodes.conversions import from_time, to_header
@@ -162,6 +162,31 @@ def test_compressed_images_are_taken_when_asked(run, client, models):
     (box,) = found[-1].detections
     assert (box.x_min, box.y_min, box.x_max, box.y_max) == pytest.approx((80, 60, 180, 120), abs=4)
     assert box.track_id >= 1
+
+
+def test_every_tracked_actor_gets_its_own_label(run, client, models):
+    run("--model", models["blobs"], "--action-model", models["brightness"], "--nodes", "detector,action",
+        "--image", "/a14/image", "--namespace", "a14", "-p", "action.scope=track", "-p", "action.actor_classes=blob",
+        "-p", "detector.threads=1", "-p", "action.threads=1")  # fmt: skip
+    client.wait_for_state("/a14/detector", "active")
+    client.wait_for_state("/a14/action", "active")
+    found = client.collect(ActionArray, "/a14/action/actions", results())
+    camera = Camera(client, "/a14/image")
+    camera.wait_for_subscribers()
+
+    stamp = NOW
+
+    def labelled() -> bool:
+        nonlocal stamp
+        stamp += SECOND // 10
+        camera.send(blob(60, 40, 160, 160), stamp)
+        time.sleep(0.1)
+        return any(label.label == "bright" for message in found for label in message.actions)
+
+    wait_until(labelled, 20, "the label of an actor")
+    label = next(label for message in found for label in message.actions if label.label == "bright")
+    assert label.scope == ActionLabel.SCOPE_TRACK and label.track_id >= 1
+    assert all(label.scope == ActionLabel.SCOPE_TRACK for message in found for label in message.actions)
 
 
 def test_without_autostart_the_nodes_wait_for_a_manager(run, client, models):

@@ -1,4 +1,3 @@
-
 from uav_perception.nodes.watchdog import ImageWatchdog, PublisherInfo
 
 CAMERA = [PublisherInfo("/camera", "sensor_msgs/msg/Image")]

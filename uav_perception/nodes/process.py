@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -52,6 +54,9 @@ def run_nodes(make_nodes: Callable[[], Sequence[Node]], args: Sequence[str] | No
                 executor.spin_once(timeout_sec=_POLL)
             except ExternalShutdownException:
                 break
+            except Exception as error:  # of a callback; rclpy would end the process over one bad message
+                text = f"a callback failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+                get_logger("uav_perception").error(text, throttle_duration_sec=5.0)
     finally:
         for node in reversed(nodes):
             executor.remove_node(node)
