@@ -124,8 +124,8 @@ def main() -> None:
     write_json(args.out, {"image": [width, height], "results": results, "provenance": provenance()})
     for name, result in results.items():
         print(
-            f"{name}: {result['images_per_second']:.1f} images/s, {result['share_of_forward_alone']:.2f} of the forward "
-            f"pass alone; memory {result['memory_mb']}"
+            f"{name}: {result['images_per_second']:.1f} images/s, {result['share_of_forward_alone']:.2f} of the "
+            f"forward pass alone; memory {result['memory_mb']}"
         )
 
 

@@ -202,7 +202,7 @@ def wait_for(condition, process, seconds=60):
 @pytest.fixture(scope="module")
 def long_flights(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("long")
-    return [write_flight(root / name, count=count) for name, count in (("a", 20), ("b", 600), ("c", 20))]
+    return [write_flight(root / name, count=count) for name, count in (("a", 20), ("b", 300), ("c", 20))]
 
 
 def test_ctrl_c_leaves_a_partial_report_that_says_so_and_resume_finishes(folder, tmp_path, long_flights):

@@ -74,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="judge the whole image, each tracked actor, or both (default: %(default)s)",
     )
     run.add_argument(
+        "--actor-classes",
+        default="person,pedestrian,people",
+        metavar="NAME,...",
+        help="the detector's classes that act (default: %(default)s; empty for all)",
+    )
+    run.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes, one recording (or slice of a data set) each"
     )
     run.add_argument("--ray", metavar="ADDRESS", help='run on this Ray cluster; "local" starts one')
@@ -126,6 +132,7 @@ def _settings(args: argparse.Namespace):
         score_threshold=args.score_threshold,
         track=not args.no_tracking,
         action_scope=args.action_scope,
+        actor_classes=tuple(name.strip() for name in args.actor_classes.split(",") if name.strip()),
         every=args.every,
         start_s=args.start,
         end_s=args.end,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ def sequences_by_scope(
     class_ids: Mapping[str, int],
     score_row: Callable[[ActionResult], np.ndarray],
     end_ns: int,
+    scopes: Collection[str],
 ) -> dict[int, ActionSequence]:
     """Sort results into sequences.
 
@@ -35,6 +36,7 @@ def sequences_by_scope(
         class_ids: index by label.
         score_row: probabilities of a result by class.
         end_ns: until when the last tick holds.
+        scopes: what was judged, "frame", "track" or both.
 
     Returns:
         Sequences by true track id. Actors that were never looked at have a sequence without ticks if they have true
@@ -46,9 +48,8 @@ def sequences_by_scope(
         if key is not None:
             label = class_ids.get(result.label, UNKNOWN)
             ticks.setdefault(key, []).append((image.stamp_ns, score_row(result), label))
-    judged_scopes = {result.scope for _, result in results}
     for key in segments:
-        if ("frame" if key == FRAME else "track") in judged_scopes:
+        if ("frame" if key == FRAME else "track") in scopes:
             ticks.setdefault(key, [])
     return {
         key: _sequence(ticks[key], segments.get(key, ()), len(class_ids), end_ns)

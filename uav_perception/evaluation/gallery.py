@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from uav_perception.evaluation.confusion import Miss, misses
 from uav_perception.evaluation.record import FlightRecord, ImageRecord
@@ -115,7 +116,7 @@ def _cut_out(
         return found
     source, _ = recording.open(settings)
     last = max(wanted)
-    for image in source.images():
+    for image in tqdm(source.images(), f"{record.name}, worst misses", last + 1, unit="image", disable=None):
         for place, miss in wanted.get(image.index, ()):
             judged = record.images[miss.frame]
             after = (judged.stamp_ns - record.images[0].stamp_ns) / 1e9

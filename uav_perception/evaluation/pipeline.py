@@ -115,9 +115,15 @@ class Pipeline:
                 result = self.recogniser.update(frame.image, frame.stamp_ns)
                 actions += [result] if result is not None else []
             if self.settings.action_scope in ("track", "both") and tracks is not None:
-                actions += self.recogniser.update_tracks(frame.image, frame.stamp_ns, tracks)
+                actions += self.recogniser.update_tracks(frame.image, frame.stamp_ns, tracks[self._acts(tracks)])
             timings["actions"] = 1000 * (time.perf_counter() - began)
         return Outcome(detections, tracks, tuple(actions), timings)
+
+    def _acts(self, tracks: Detections) -> np.ndarray:
+        """bool, shape (N,): of a class that acts, as the action node's parameter ``actor_classes`` has it."""
+        names = {name.lower() for name in self.settings.actor_classes}
+        actors = [i for i, name in enumerate(self.class_names) if not names or name.lower() in names]
+        return np.isin(tracks.class_ids, actors)
 
     def score_row(self, result: ActionResult) -> np.ndarray:
         """Probabilities by class id; zeros while unknown."""

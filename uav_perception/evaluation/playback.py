@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
+from tqdm import tqdm
 
 from uav_perception.evaluation.action_tracks import FRAME
 from uav_perception.evaluation.actions import UNKNOWN
@@ -86,7 +87,10 @@ def write_playback(
                 temporary = stack.enter_context(replacing(folder / f"{record.name}.mp4"))
                 video_writer = stack.enter_context(VideoWriter(temporary, _rate(record)))
                 written.append(folder / f"{record.name}.mp4")
-            for image, pixels in _processed(recording, record, settings):
+            images = _processed(recording, record, settings)
+            for image, pixels in tqdm(
+                images, f"{record.name}, drawing", len(record.images), unit="image", disable=None
+            ):
                 picture = scene.draw(image, pixels)
                 if video_writer is not None:
                     video_writer.write(picture)

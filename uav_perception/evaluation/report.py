@@ -11,7 +11,7 @@ from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.measures import headlines, measure, timing
 from uav_perception.evaluation.record import FlightRecord
 from uav_perception.evaluation.settings import Settings, file_digest
-from uav_perception.files import write_json
+from uav_perception.files import write_json, write_text
 from uav_perception.inference.contract import read_contract
 from uav_perception.provenance import provenance
 
@@ -75,17 +75,13 @@ def metrics_document(
                 "name": record.name,
                 "images": vars(record.accounting) | {"reasons": list(record.accounting.reasons)},
                 "warnings": list(record.warnings),
-                **_flight_measures(record, class_names, action_names),
+                "measures": headlines(measure([record], class_names, action_names)),
             }
             for record in records
         ],
         "records": list(record_files),
         **measure(records, class_names, action_names),
     }
-
-
-def _flight_measures(record: FlightRecord, class_names: list[str], action_names: list[str]) -> dict[str, object]:
-    return {"measures": headlines(measure([record], class_names, action_names))}
 
 
 def run_document(records: Sequence[FlightRecord], wall_s: float | None, live: dict | None = None) -> dict[str, object]:
@@ -103,8 +99,6 @@ def write_documents(folder: Path, metrics: dict[str, object], run: dict[str, obj
     try:
         write_json(folder / METRICS_FILE, metrics)
         write_json(folder / RUN_FILE, run)
-        from uav_perception.files import write_text
-
         write_text(folder / HTML_FILE, html)
     except OSError as error:
         raise EvaluationError(

@@ -215,7 +215,9 @@ def _actions(
     ]
     end_ns = images[-1].stamp_ns + _interval(images) if images else first_ns
     ids = {name: i for i, name in enumerate(names)}
-    return sequences_by_scope(results, segments, ids, pipeline.score_row, end_ns), warnings
+    scope = pipeline.settings.action_scope
+    scopes = ("frame", "track") if scope == "both" else (scope,)
+    return sequences_by_scope(results, segments, ids, pipeline.score_row, end_ns, scopes), warnings
 
 
 def _interval(images: tuple[ImageRecord, ...]) -> int:

@@ -26,6 +26,7 @@ class Settings:
         score_threshold: detections below are dropped.
         track: follow objects through recordings that are in time order.
         action_scope: who is judged by the action model, one of :data:`ACTION_SCOPES`.
+        actor_classes: the detector's classes that act; empty for all.
         every: process each n-th image only.
         start_s: skip images before, after the first one [s].
         end_s: skip images from here on [s], or None.
@@ -47,6 +48,7 @@ class Settings:
     score_threshold: float = DEFAULT_SCORE_THRESHOLD
     track: bool = True
     action_scope: str = "frame"
+    actor_classes: tuple[str, ...] = ("person", "pedestrian", "people")
     every: int = 1
     start_s: float = 0.0
     end_s: float | None = None
@@ -87,6 +89,7 @@ class Settings:
             shown[name] = Path(shown[name]).name if shown[name] else None
         shown["truth"] = [Path(path).name for path in self.truth]
         shown["class_map"] = dict(self.class_map)
+        shown["actor_classes"] = list(self.actor_classes)
         del shown["threads"]
         return shown
 
