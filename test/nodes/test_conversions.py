@@ -17,7 +17,7 @@ from uav_perception.frames.errors import FrameError
 from uav_perception.inference.detections import Detections
 from uav_perception.nodes import conversions
 from uav_perception.nodes.allocator import keep_large_blocks
-from uav_perception.nodes.geolocation_node import parse_heights
+from uav_perception.nodes.geolocation_parameters import parse_heights
 from uav_perception.nodes.picture import Picture
 from uav_perception.nodes.qos import Policies, latched, mismatch, results, sensor
 

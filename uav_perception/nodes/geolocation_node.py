@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Point, PoseStamped, Vector3
-from sensor_msgs.msg import CameraInfo, Range
+from sensor_msgs.msg import CameraInfo
 
 from uav_perception.actions.ticks import TickGrid
 from uav_perception.flight.buffer import BufferOptions, StateBuffer
@@ -16,94 +16,24 @@ from uav_perception.flight.camera import CameraModel
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.filter import FilterOptions, TargetFilter
 from uav_perception.flight.geodesy import to_wgs84
-from uav_perception.flight.geolocation import METHODS, GeolocationOptions, Geolocator, Mount, error_radius
+from uav_perception.flight.geolocation import Geolocator, error_radius
 from uav_perception.flight.state import VehicleState
 from uav_perception.flight.terrain import TerrainGrid, read_terrain
 from uav_perception.msg import ActionArray, DetectionArray, GeoTarget, GeoTargetArray
 from uav_perception.nodes import conversions
 from uav_perception.nodes.diagnostics import ERROR, OK, WARN, Health
 from uav_perception.nodes.errors import NodeError
+from uav_perception.nodes.geolocation_parameters import PARAMETERS, camera_mount, geolocation_options, parse_heights
 from uav_perception.nodes.managed import ManagedNode
-from uav_perception.nodes.mavros_input import (
-    OdometryInput,
-    mavros_input,
-    subscribe_gimbal_quaternion,
-    subscribe_mavros_gimbal,
-)
-from uav_perception.nodes.parameters import Parameter, Value
+from uav_perception.nodes.parameters import Value
 from uav_perception.nodes.publishing import publish
-from uav_perception.nodes.px4_input import Px4Input
 from uav_perception.nodes.qos import OVERRIDABLE, results, sensor
 from uav_perception.nodes.statistics import Statistics
-from uav_perception.nodes.tf_input import TfInput
 from uav_perception.nodes.vehicle_input import Inbox, VehicleInput
+from uav_perception.nodes.vehicle_sources import open_gimbal, open_vehicle
 
 _ACTION_LIFE_NS = 2_000_000_000  # an actor's label is repeated on targets for this long [ns]
 _RETRY_PERIOD = 0.02  # how often detections that are ahead of the vehicle's state are tried again [s]
-
-
-def _fixed(name: str, default: Value, description: str, **limits: object) -> Parameter:
-    return Parameter(name, default, description, change="unconfigured", **limits)
-
-
-PARAMETERS = (
-    _fixed(
-        "vehicle", "none", "Where the vehicle's state comes from.", choices=("none", "mavros", "px4", "odometry", "tf")
-    ),
-    _fixed("mavros_prefix", "mavros", "Namespace of MAVROS."),
-    _fixed("px4_prefix", "fmu/out", "Prefix of PX4's topics."),
-    _fixed("odometry_topic", "odometry", "nav_msgs/Odometry in the map frame, for vehicle odometry."),
-    _fixed("fix_topic", "fix", "sensor_msgs/NavSatFix that joins map and globe, for vehicle odometry and tf."),
-    _fixed("map_frame", "map", "Frame of the targets: east, north, up."),
-    _fixed("base_frame", "base_link", "Frame of the body, for vehicle tf."),
-    _fixed(
-        "camera_info",
-        "",
-        "Topic of the CameraInfo; empty: camera_info beside the image topic.",
-    ),
-    _fixed(
-        "gimbal",
-        "none",
-        "Attitude of the camera: fixed to the body (none), or from messages.",
-        choices=("none", "quaternion", "mavros", "px4", "tf"),
-    ),
-    _fixed("gimbal_topic", "gimbal/attitude", "geometry_msgs/QuaternionStamped: optical frame in the map."),
-    _fixed("mount_x", 0.0, "Camera ahead of the body's origin [m].", minimum=-20.0, maximum=20.0),
-    _fixed("mount_y", 0.0, "Camera left of it [m].", minimum=-20.0, maximum=20.0),
-    _fixed("mount_z", 0.0, "Camera above it [m].", minimum=-20.0, maximum=20.0),
-    _fixed("mount_roll", 0.0, "Roll of a fixed camera [deg].", minimum=-180.0, maximum=180.0),
-    _fixed("mount_pitch", 0.0, "Pitch of a fixed camera, positive looks down [deg].", minimum=-180.0, maximum=180.0),
-    _fixed("mount_yaw", 0.0, "Yaw of a fixed camera, positive to the left [deg].", minimum=-180.0, maximum=180.0),
-    _fixed("method", "flat_plane", "How the ground is known.", choices=METHODS),
-    _fixed(
-        "height_source",
-        "none",
-        "Height above ground, for method height_above_ground.",
-        choices=("none", "relative_altitude", "range"),
-    ),
-    _fixed("range_topic", "mavros/rangefinder/rangefinder", "sensor_msgs/Range of a range finder that looks down."),
-    _fixed("terrain", "", "Terrain file (.hgt or GeoTIFF), for method terrain."),
-    _fixed("ground_z", 0.0, "z of the flat ground in the map [m].", minimum=-10000.0, maximum=10000.0),
-    _fixed("attitude_std", 0.5, "Error of the attitude where messages tell none [deg].", minimum=0.0, maximum=45.0),
-    _fixed("position_std", 0.5, "Error of the position where messages tell none [m].", minimum=0.0, maximum=1000.0),
-    _fixed("height_std", 0.5, "Error of the ground's height [m].", minimum=0.0, maximum=1000.0),
-    _fixed("time_std", 0.02, "Error of the image's stamp against the vehicle's [s].", minimum=0.0, maximum=10.0),
-    _fixed("min_depression", 5.0, "Rays flatter than this are refused [deg].", minimum=0.1, maximum=89.0),
-    _fixed("max_range", 500.0, "Places farther away are refused [m].", minimum=1.0, maximum=100000.0),
-    _fixed(
-        "object_heights",
-        "person=1.7,pedestrian=1.7,people=1.7,bicycle=1.2,motor=1.4,car=1.5,van=2.0,truck=3.0,bus=3.0",
-        "Heights of classes [m], as name=height by commas; other classes are placed by their lower edge.",
-    ),
-    _fixed(
-        "max_state_gap", 0.5, "Longest time between two states that are interpolated [s].", minimum=0.01, maximum=10.0
-    ),
-    _fixed(
-        "max_state_wait", 0.3, "How long detections wait for the state of their stamp [s].", minimum=0.0, maximum=5.0
-    ),
-    Parameter("target_track", -1, "Track that is republished on ~/target_pose; -1 for none.", minimum=-1),
-    Parameter("target_rate", 10.0, "Most messages a second on ~/target_pose [Hz].", minimum=0.1, maximum=50.0),
-)
 
 
 @dataclass(frozen=True)
@@ -170,8 +100,8 @@ class GeolocationNode(ManagedNode):
         """Subscribe to the camera, the detections and the vehicle."""
         self._buffer = StateBuffer(BufferOptions(max_gap_s=float(self.parameters["max_state_gap"])))
         self._inbox = Inbox(self, self._buffer)
-        self._vehicle = self._open_vehicle(self._inbox)
-        self._open_gimbal(self._inbox)
+        self._vehicle = open_vehicle(self._inbox, self.parameters)
+        open_gimbal(self._inbox, self.parameters)
         self._inputs = [
             self.create_subscription(CameraInfo, self._camera_info_topic(), self._take_camera_info, sensor()),
             self.create_subscription(
@@ -244,32 +174,6 @@ class GeolocationNode(ManagedNode):
     def _camera_info_topic(self) -> str:
         named = str(self.parameters["camera_info"])
         return named or self.resolve_topic_name("image").rsplit("/", 1)[0] + "/camera_info"
-
-    def _open_vehicle(self, inbox: Inbox) -> VehicleInput:
-        values = {name: self.parameters[name] for name in ("vehicle", "height_source", "range_topic", "fix_topic")}
-        height = str(values["height_source"])
-        if values["vehicle"] == "mavros":
-            return mavros_input(inbox, str(self.parameters["mavros_prefix"]), height, str(values["range_topic"]))
-        if values["vehicle"] == "px4":
-            return Px4Input(inbox, str(self.parameters["px4_prefix"]), height, self.parameters["gimbal"] == "px4")
-        if values["vehicle"] == "tf":
-            frames = (str(self.parameters["map_frame"]), str(self.parameters["base_frame"]))
-            return TfInput(inbox, *frames, str(values["fix_topic"]), self.parameters["gimbal"] == "tf")
-        if height == "relative_altitude":
-            raise NodeError("height_source relative_altitude needs vehicle mavros; set it to range or none.")
-        source = OdometryInput(inbox, str(self.parameters["odometry_topic"]), str(values["fix_topic"]))
-        if height == "range":
-            inbox.subscribe(Range, str(values["range_topic"]), source.take_range, sensor())
-        return source
-
-    def _open_gimbal(self, inbox: Inbox) -> None:
-        gimbal = self.parameters["gimbal"]
-        if gimbal == "quaternion":
-            subscribe_gimbal_quaternion(inbox, str(self.parameters["gimbal_topic"]))
-        elif gimbal == "mavros":
-            subscribe_mavros_gimbal(inbox, str(self.parameters["mavros_prefix"]))
-        elif gimbal in ("px4", "tf") and self.parameters["vehicle"] != gimbal:
-            raise NodeError(f"gimbal {gimbal} needs vehicle {gimbal}, but vehicle is {self.parameters['vehicle']}.")
 
     def _take_camera_info(self, message: CameraInfo) -> None:
         try:
@@ -381,31 +285,10 @@ class GeolocationNode(ManagedNode):
         if self._locator_key is None or key[1:] != self._locator_key[1:] or key[0] is not self._locator_key[0]:
             camera = self._camera.for_image(message.image_width, message.image_height)
             heights = {i: self._heights[name] for i, name in self._class_names.items() if name in self._heights}
-            self._locator = Geolocator(camera, self._mount(), self._options(heights), self._terrain)
+            options = geolocation_options(self.parameters, heights)
+            self._locator = Geolocator(camera, camera_mount(self.parameters), options, self._terrain)
             self._locator_key = key
         return self._locator
-
-    def _mount(self) -> Mount:
-        values = self.parameters
-        return Mount(
-            translation=(values["mount_x"], values["mount_y"], values["mount_z"]),
-            roll_pitch_yaw=tuple(math.radians(values[f"mount_{axis}"]) for axis in ("roll", "pitch", "yaw")),
-            gimbal=values["gimbal"] != "none",
-        )
-
-    def _options(self, heights: dict[int, float]) -> GeolocationOptions:
-        values = self.parameters
-        return GeolocationOptions(
-            method=values["method"],
-            ground_z=values["ground_z"],
-            attitude_std_deg=values["attitude_std"],
-            position_std_m=values["position_std"],
-            height_std_m=values["height_std"],
-            time_std_s=values["time_std"],
-            min_depression_deg=values["min_depression"],
-            max_range_m=values["max_range"],
-            object_heights=heights,
-        )
 
     def _refuse_all(self, waiting: _Waiting, error: FlightError) -> None:
         count = len(waiting.message.detections)
@@ -435,19 +318,3 @@ class GeolocationNode(ManagedNode):
             pose.pose.position = chosen[0].position
             pose.pose.orientation.w = 1.0
             publish(self._outputs["target_pose"], pose, self)
-
-
-def parse_heights(text: str) -> dict[str, float]:
-    """Heights by class name, out of ``person=1.7,car=1.5``.
-
-    Raises:
-        NodeError: an entry has another form.
-    """
-    heights = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = entry.partition("=")
-        try:
-            heights[name.strip()] = float(value)
-        except ValueError as error:
-            raise NodeError(f"object_heights: {entry!r} must have the form name=height, such as person=1.7.") from error
-    return heights

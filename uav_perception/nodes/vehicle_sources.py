@@ -1,0 +1,55 @@
+"""The adapter to the vehicle and its gimbal that a node's parameters name."""
+
+from __future__ import annotations
+
+from sensor_msgs.msg import Range
+
+from uav_perception.nodes.errors import NodeError
+from uav_perception.nodes.mavros_input import (
+    OdometryInput,
+    mavros_input,
+    subscribe_gimbal_quaternion,
+    subscribe_mavros_gimbal,
+)
+from uav_perception.nodes.parameters import Parameters
+from uav_perception.nodes.px4_input import Px4Input
+from uav_perception.nodes.qos import sensor
+from uav_perception.nodes.tf_input import TfInput
+from uav_perception.nodes.vehicle_input import Inbox, VehicleInput
+
+
+def open_vehicle(inbox: Inbox, parameters: Parameters) -> VehicleInput:
+    """Subscribe to the vehicle.
+
+    Raises:
+        NodeError: the messages it needs are not installed, or settings contradict each other.
+    """
+    vehicle, gimbal, height = (str(parameters[name]) for name in ("vehicle", "gimbal", "height_source"))
+    fix, range_topic = str(parameters["fix_topic"]), str(parameters["range_topic"])
+    if height == "relative_altitude" and vehicle != "mavros":
+        raise NodeError(f"height_source relative_altitude needs vehicle mavros, but vehicle is {vehicle}.")
+    if vehicle == "mavros":
+        return mavros_input(inbox, str(parameters["mavros_prefix"]), height, range_topic)
+    if vehicle == "px4":
+        return Px4Input(inbox, str(parameters["px4_prefix"]), height, gimbal == "px4")
+    if vehicle == "tf":
+        return TfInput(inbox, str(parameters["map_frame"]), str(parameters["base_frame"]), fix, gimbal == "tf")
+    source = OdometryInput(inbox, str(parameters["odometry_topic"]), fix)
+    if height == "range":
+        inbox.subscribe(Range, range_topic, source.take_range, sensor())
+    return source
+
+
+def open_gimbal(inbox: Inbox, parameters: Parameters) -> None:
+    """Subscribe to the gimbal; those of PX4 and tf come with the vehicle.
+
+    Raises:
+        NodeError: the messages it needs are not installed, or it does not go with the vehicle.
+    """
+    gimbal, vehicle = parameters["gimbal"], parameters["vehicle"]
+    if gimbal == "quaternion":
+        subscribe_gimbal_quaternion(inbox, str(parameters["gimbal_topic"]))
+    elif gimbal == "mavros":
+        subscribe_mavros_gimbal(inbox, str(parameters["mavros_prefix"]))
+    elif gimbal in ("px4", "tf") and vehicle != gimbal:
+        raise NodeError(f"gimbal {gimbal} needs vehicle {gimbal}, but vehicle is {vehicle}.")
