@@ -95,8 +95,8 @@ def near_ground_truth(points: Tensor, ground_truth: Tensor, diagonals: float = N
     """
     centers = (ground_truth[:, :2] + ground_truth[:, 2:]) / 2
     reach = diagonals * (ground_truth[:, 2:] - ground_truth[:, :2]).norm(dim=1)
-    distance2 = ((points[:, None] - centers[None]) ** 2).sum(dim=2)
-    return (distance2 <= reach**2).any(dim=1)
+    distance = torch.cdist(points, centers, compute_mode="donot_use_mm_for_euclid_dist")  # the other mode is inexact
+    return (distance <= reach).any(dim=1)
 
 
 def eccentricity(center: Tensor, gamma: float) -> Tensor:

@@ -15,6 +15,8 @@ from uav_perception.distillation.errors import DistillationError
 from uav_perception.distillation.soft_targets import soft_kl
 from uav_perception.networks.boxes import diou, iou
 
+_ANCHORS_AT_ONCE = 8192  # bounds the memory on images with a thousand objects
+
 
 @dataclass(frozen=True)
 class LdConstants:
@@ -121,10 +123,12 @@ def vlr_weights(anchors: Tensor, ground_truth: Tensor, thresholds: Tensor, gamma
     """
     if ground_truth.shape[0] == 0:
         return anchors.new_zeros(anchors.shape[0])
-    distance = diou(anchors[:, None], ground_truth[None])
-    inside = (distance >= gamma * thresholds) & (distance < thresholds)
-    overlap = iou(anchors[:, None], ground_truth[None])
-    return torch.where(inside, overlap, torch.zeros_like(overlap)).amax(dim=1)
+    parts = []
+    for part in anchors[:, None].split(_ANCHORS_AT_ONCE):
+        distance, overlap = diou(part, ground_truth[None]), iou(part, ground_truth[None])
+        inside = (distance >= gamma * thresholds) & (distance < thresholds)
+        parts.append(torch.where(inside, overlap, torch.zeros_like(overlap)).amax(dim=1))
+    return torch.cat(parts)
 
 
 def fcos_vlr(points: Tensor, ground_truth: Tensor, positive: Tensor) -> Tensor:
