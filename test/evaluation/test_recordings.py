@@ -59,6 +59,24 @@ def test_visdrone_layout_in_slices_equals_the_whole(models, tmp_path, monkeypatc
         assert sliced[part] == whole[part]
 
 
+def test_truth_that_is_named_wins_over_the_layouts_own(models, tmp_path):
+    root = tmp_path / "set"
+    write_pictures(root / "images", 2)
+    (root / "annotations").mkdir()
+    for i in range(2):
+        (root / f"annotations/{i + 1:04d}.txt").write_text("100,0,20,20,1,4,0,0\n")
+    data = {
+        "images": [{"id": i, "file_name": f"{i + 1:04d}.png"} for i in range(2)],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"image_id": i, "category_id": 1, "bbox": list(car(i))} for i in range(2)],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(data))
+    own = evaluated(tmp_path / "own", root, "--model", models[0])
+    named = evaluated(tmp_path / "named", root, "--model", models[0], "--truth", tmp_path / "truth.json")
+    assert own["detection"]["coco"]["per_class"]["car"]["AP"] == 0.0
+    assert named["detection"]["coco"]["per_class"]["car"]["AP"] == pytest.approx(1.0)
+
+
 def test_coco_layout(models, tmp_path):
     write_pictures(tmp_path / "images", 3)
     data = {

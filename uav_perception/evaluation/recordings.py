@@ -55,7 +55,8 @@ class Recording:
             source = Pictures(path.name, picture_files(path), _SEQUENCE_RATE)
             truth = _file_truth(settings, path)
         elif self.kind in ("visdrone", "coco"):
-            source, truth = _data_set(path, self.kind)
+            source, own = _data_set(path, self.kind)
+            truth = _merged(_file_truth(settings, path), own)  # what is asked for wins over what lies there
         else:
             raise RecordingError(f"{path} is a data set of clips; it is read clip by clip.")
         source.name = self.name
