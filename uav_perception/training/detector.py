@@ -32,7 +32,7 @@ from uav_perception.training.recipes import Recipe, section
 from uav_perception.training.step_statistics import StepStatistics
 
 _log = logging.getLogger(__name__)
-_SECTIONS = {"model", "data", "augmentation", "training", "inference", "distillation", "teacher"}
+_SECTIONS = {"model", "initial", "data", "augmentation", "training", "inference", "distillation", "teacher"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ class TeacherConfig:
 
     checkpoint: str = ""
     config: str = ""
+
+
+@dataclass(frozen=True)
+class InitialConfig:
+    """The ``initial`` section of a recipe: a trained detector to start from, for fine-tuning on other data."""
+
+    checkpoint: str = ""
 
 
 @dataclass
@@ -118,6 +125,10 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
         raise RecipeError(
             f"model.num_classes is {detector.config.num_classes}, but the data have {len(train.class_names)} classes."
         )
+    initial = section(recipe, "initial", InitialConfig)
+    if initial.checkpoint:
+        copied = start_from(detector, load_detector(initial.checkpoint))
+        _log.info("The detector starts with %d tensors of %s.", copied, initial.checkpoint)
     module = DetectorModule(
         detector,
         config,
@@ -149,6 +160,23 @@ def _validation(recipe, data: DataConfig, config: TrainingConfig, train: Detecti
         images, batch_size=data.test_batch, sampler=mine, num_workers=config.workers, collate_fn=collate
     )
     return Validation(dataset, section(recipe, "inference", DecodeConfig)), loader
+
+
+def start_from(detector: Detector, trained: Detector) -> int:
+    """Copy every tensor of a trained detector whose name and shape match, whatever its classes or levels.
+
+    Returns:
+        How many were copied.
+
+    Raises:
+        RecipeError: none fits.
+    """
+    own, other = detector.state_dict(), trained.state_dict()
+    fitting = {name: value for name, value in other.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise RecipeError("The initial checkpoint has no tensor in common with the recipe's model.")
+    detector.load_state_dict(fitting, strict=False)
+    return len(fitting)
 
 
 def _distiller(recipe: Recipe, student: Detector):
