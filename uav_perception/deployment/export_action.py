@@ -1,6 +1,6 @@
 """Action networks as ONNX files that carry their contract.
 
-The streaming form holds LARMUV's two halves as independent parts of one graph, so that a runtime computes each frame's
+The form `parts` holds LARMUV's two halves as independent parts of one graph, so that a runtime computes each frame's
 features once. The clip form takes whole clips, for networks that cannot be cut.
 """
 
@@ -29,7 +29,7 @@ from uav_perception.networks.larmuv import FEATURE_SIZE, Larmuv
 from uav_perception.provenance import provenance
 from uav_perception.training.action_model import ActionModel, load_action_checkpoint
 
-FORMS = ("streaming", "clip")
+FORMS = ("parts", "clip")
 OPSET = 17
 TOLERANCE = 1e-3  # largest difference of a logit or feature between ONNX Runtime and torch
 _DEFAULT_WINDOW_SECONDS = 2.0
@@ -126,7 +126,7 @@ def _refuse_streaming(model: ActionModel) -> None:
     reason = next((text for text, applies in reasons.items() if applies), None)
     if reason:
         raise DeploymentError(
-            f"The streaming form computes each frame alone, but this network is {reason}. Export it with form clip."
+            f"The form `parts` computes each frame alone, but this network is {reason}. Export it with form clip."
         )
 
 
@@ -178,7 +178,7 @@ def export_network(
         model: its description.
         contract: what the file will say about itself.
         output: where to.
-        form: "streaming" or "clip".
+        form: "parts" or "clip".
         half: keep weights as float16, computed with as float32.
 
     Returns:
@@ -189,12 +189,12 @@ def export_network(
     """
     if form not in FORMS:
         raise DeploymentError(f"The form is {form!r}; choose one of {', '.join(FORMS)}.")
-    if form == "streaming":
+    if form == "parts":
         _refuse_streaming(model)
     reference = fold_batch_norms(network.to("cpu", memory_format=torch.contiguous_format))
     if half:
         round_to_half(reference)
-    if form == "streaming":
+    if form == "parts":
         graph = _two_parts(reference, model.feed.size)
     else:
         example = torch.zeros(2, model.feed.frames, 3, model.feed.size, model.feed.size)
@@ -242,7 +242,7 @@ def export_action(
         path: the checkpoint. A ``result.json`` beside it (written by training) goes into the contract's provenance.
         output: the ONNX file.
         name: of the model, published with every result; by default the network's.
-        form: "streaming" (default for LARMUV, two independent parts) or "clip".
+        form: "parts" (default for LARMUV, two independent parts) or "clip".
         half: keep weights as float16, computed with as float32.
         tick_hz: backbone passes a second that a stream should make [Hz].
         window_seconds: of the stream's window; by default what the network was trained on, or 2 s.

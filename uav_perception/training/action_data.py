@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from uav_perception.datasets.action_formats import read_videos
@@ -10,6 +11,7 @@ from uav_perception.datasets.frame_source import FlowStore, FrameSource, FrameSt
 from uav_perception.datasets.video_list import VideoList
 from uav_perception.networks.action_zoo import Feed
 from uav_perception.training.action_recipe import DataRecipe
+from uav_perception.training.errors import RecipeError
 
 
 def videos_of(data: DataRecipe, part: str, split: int | None = None) -> VideoList:
@@ -17,7 +19,19 @@ def videos_of(data: DataRecipe, part: str, split: int | None = None) -> VideoLis
     options = dict(data.options)
     if split is not None:
         options["split"] = split
-    return read_videos(data.format, data.root, part, data.background, **options)
+    videos = read_videos(data.format, data.root, part, data.background, **options)
+    if part == "test" or not data.extra:
+        return videos
+    joined = list(videos.videos)
+    for root in data.extra:
+        for side in ("train", "test"):
+            more = read_videos(data.format, root, side, None, **options)
+            if more.class_names != videos.class_names[: len(more.class_names)]:
+                raise RecipeError(
+                    f"data.extra {root} has other classes than {data.root}: {', '.join(more.class_names)}."
+                )
+            joined += [replace(video, name=f"{root}/{video.name}") for video in more.videos]
+    return VideoList(f"{videos.title} with {len(data.extra)} more", videos.class_names, tuple(joined))
 
 
 def _slug(title: str) -> str:

@@ -46,6 +46,7 @@ class DataRecipe:
     """Attributes:
     format, root, options: see `read_videos`; ``options.split`` is set by ``splits``.
     splits: trained one after the other, their top-1 averaged.
+    extra: further roots of the same format and classes; all their videos, of both parts, are trained on.
     background: folder of background videos, or None.
     window: sub-windows for streams, or None.
     cache: folder for frame counts, decoded frames, flow and teacher logits.
@@ -57,6 +58,7 @@ class DataRecipe:
     root: str
     options: dict[str, Any] = field(default_factory=dict)
     splits: tuple[int, ...] = ()
+    extra: tuple[str, ...] = ()
     background: str | None = None
     window: Window | None = None
     cache: str = "data/cache"
