@@ -36,6 +36,8 @@ class Pipeline(Generic[Item]):
     """
 
     _ERROR_SHOWN = 5.0  # an error colours diagnostics for this long [s]
+    _STUCK = 5.0  # a network that works on one image for longer is worth an error [s]
+    _MOST_LOGGED = 100  # different errors that are logged; damaged messages can have endless variety
 
     def __init__(self, node: Node, process: Callable[[Item], None], name: str) -> None:
         self._node = node
@@ -67,6 +69,9 @@ class Pipeline(Generic[Item]):
             **self.worker.counts,
             "last_error": self._last_error.text,
         }
+        busy = self.worker.busy_for()
+        if busy > self._STUCK:
+            return Health(ERROR, f"the network has been busy with one image for {busy:.0f} s", values)
         if now - self._last_error.time < self._ERROR_SHOWN:
             level = WARN if summary.rate > 0 else ERROR
             return Health(level, self._last_error.text, values)
@@ -80,7 +85,7 @@ class Pipeline(Generic[Item]):
     def _failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, UavPerceptionError) else f"{type(error).__name__}: {error}"
         self._last_error = LastError(text, time.monotonic())
-        if text in self._logged:
+        if text in self._logged or len(self._logged) >= self._MOST_LOGGED:
             return
         self._logged.add(text)
         details = "" if isinstance(error, UavPerceptionError) else "\n" + "".join(traceback.format_exception(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -27,7 +28,7 @@ class NewestWorker(Generic[Item]):
         self._condition = threading.Condition()
         self._item: Item | None = None
         self._stopping = False
-        self._busy = False
+        self._busy_since: float | None = None
         self._received = 0
         self._processed = 0
         self._dropped = 0
@@ -45,6 +46,11 @@ class NewestWorker(Generic[Item]):
                 "dropped": self._dropped,
                 "failed": self._failed,
             }
+
+    def busy_for(self) -> float:
+        """How long the item in work has been in work [s]; 0 when there is none."""
+        with self._condition:
+            return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
     def put(self, item: Item) -> None:
         """Hand over an item; never waits for the network. After `stop` the item counts as dropped."""
@@ -73,7 +79,7 @@ class NewestWorker(Generic[Item]):
             Whether the worker became idle in time.
         """
         with self._condition:
-            return self._condition.wait_for(lambda: self._item is None and not self._busy, timeout)
+            return self._condition.wait_for(lambda: self._item is None and self._busy_since is None, timeout)
 
     def stop(self, timeout: float = 10.0) -> bool:
         """End the thread after the item in work; a waiting one is dropped.
@@ -101,7 +107,7 @@ class NewestWorker(Generic[Item]):
                 if self._stopping:
                     return
                 item, self._item = self._item, None
-                self._busy = True
+                self._busy_since = time.monotonic()
             failed = False
             try:
                 self._process(item)
@@ -110,7 +116,7 @@ class NewestWorker(Generic[Item]):
                 self._on_error(error)
             item = None  # let go of the image while waiting
             with self._condition:
-                self._busy = False
+                self._busy_since = None
                 self._failed += failed
                 self._processed += not failed
                 self._condition.notify_all()
