@@ -15,7 +15,7 @@ from uav_perception.evaluation.settings import Settings
 def flights(tmp_path_factory):
     root = tmp_path_factory.mktemp("many")
     write_detector(root / "detector.onnx")
-    return Settings(model=str(root / "detector.onnx")), [write_flight(root / name, count=12) for name in "abcd"]
+    return Settings(model=str(root / "detector.onnx")), [write_flight(root / name, count=12) for name in "abc"]
 
 
 def test_a_task_depends_on_models_truth_settings_and_recording(flights, tmp_path):

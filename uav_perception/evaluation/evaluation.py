@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def evaluate(paths: Sequence[str | Path], settings: Settings, options: Options) 
     """Judge recordings and write the report.
 
     Every recording's record is written as soon as it is done. Ctrl-C ends the run with a partial report that says so;
-    ``options.resume`` then finishes the rest.
+    ``options.resume`` then finishes the rest. The numbers are written before pictures are drawn or flights played live.
 
     Raises:
         RecordingError: there is nothing to evaluate at a path.
@@ -99,30 +98,42 @@ def evaluate(paths: Sequence[str | Path], settings: Settings, options: Options) 
     tasks = plan(recordings, settings, options.out / RECORDS)
     began = time.perf_counter()
     errors, interrupted = _run(tasks, options)
-    wall_s = None if options.resume else time.perf_counter() - began
+    together = options.jobs > 1 or options.ray is not None
+    # Of recordings one after the other the sum of their own times, without loading the models.
+    wall_s = time.perf_counter() - began if together and not options.resume else None
     records, failures, missing, files = _collect(recordings, tasks, errors)
     if interrupted and not records:
         raise KeyboardInterrupt
     if not records:
         raise EvaluationError("; ".join(f"{f.name}: {f.error}" for f in failures))
     metrics = metrics_document(records, settings, failures, missing, files)
-    pictures: list[Picture] = []
-    live = None
+    run = run_document(records, wall_s)
+    # The numbers first: what follows reads the recordings again and may be interrupted.
+    write_documents(options.out, metrics, run, render(metrics, run, records, []))
     if not interrupted:
         named = {record.name: record for record in records}
         done = [(r, named[r.name]) for r in recordings if r.name in named and r.kind != "clips"]
         pictures = _pictures(done, metrics, settings, options)
-        if options.bag or options.video:
-            from uav_perception.evaluation.playback import write_playback
-        for recording, record in done if options.bag or options.video else ():
-            write_playback(recording, record, metrics, settings, options.out, options.bag, options.video)
-        if options.live:
-            from uav_perception.evaluation.live import measure_live
-
-            live = measure_live([r for r, _ in done if r.kind == "bag"], settings, options.rate, options.loop)
-    run = run_document(records, wall_s, live)
-    write_documents(options.out, metrics, run, render(metrics, run, records, pictures))
+        run |= _replayed(done, metrics, settings, options)
+        write_documents(options.out, metrics, run, render(metrics, run, records, pictures))
     return Evaluation(options.out, metrics, run, interrupted)
+
+
+def _replayed(
+    done: Sequence[tuple[Recording, FlightRecord]], metrics: dict, settings: Settings, options: Options
+) -> dict[str, object]:
+    """Write what is to be played, and play the flights live; the part of ``run.json`` that comes of it."""
+    if options.bag or options.video:
+        from uav_perception.evaluation.playback import write_playback
+
+        for recording, record in done:
+            write_playback(recording, record, metrics, settings, options.out, options.bag, options.video)
+    if not options.live:
+        return {}
+    from uav_perception.evaluation.live import measure_live
+
+    bags = [recording for recording, _ in done if recording.kind == "bag"]
+    return {"live": measure_live(bags, settings, options.rate, options.loop)}
 
 
 def _prepare(folder: Path) -> None:
@@ -197,6 +208,4 @@ def _pictures(
         return []
     score = operating_score([record for _, record in done])
     names = metrics["models"]["detector"]["class_names"]
-    with suppress(KeyboardInterrupt):  # the numbers are there; a report without pictures is better than none
-        return pictures_of_misses(done, settings, names, score, options.gallery)
-    return []
+    return pictures_of_misses(done, settings, names, score, options.gallery)

@@ -84,10 +84,9 @@ def metrics_document(
     }
 
 
-def run_document(records: Sequence[FlightRecord], wall_s: float | None, live: dict | None = None) -> dict[str, object]:
-    """The content of ``run.json``: timing, live measurements, and what made the report."""
-    document: dict[str, object] = {"timing": timing(records, wall_s), "provenance": provenance()}
-    return {**document, "live": live} if live is not None else document
+def run_document(records: Sequence[FlightRecord], wall_s: float | None) -> dict[str, object]:
+    """The content of ``run.json``: timing, and what made the report."""
+    return {"timing": timing(records, wall_s), "provenance": provenance()}
 
 
 def write_documents(folder: Path, metrics: dict[str, object], run: dict[str, object], html: str) -> None:
