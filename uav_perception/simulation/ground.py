@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import cos, sin, sqrt
 
 import cv2
 import numpy as np
@@ -42,15 +43,15 @@ class Road:
 
     def offset(self, x: np.ndarray | float, y: np.ndarray | float) -> np.ndarray | float:
         """Signed distance of points from the centre line, to the left [m]."""
-        return -(x - self.x) * np.sin(self.heading) + (y - self.y) * np.cos(self.heading)
+        return -(x - self.x) * sin(self.heading) + (y - self.y) * cos(self.heading)
 
     def along(self, x: np.ndarray | float, y: np.ndarray | float) -> np.ndarray | float:
         """Distance of points along the centre line [m]."""
-        return (x - self.x) * np.cos(self.heading) + (y - self.y) * np.sin(self.heading)
+        return (x - self.x) * cos(self.heading) + (y - self.y) * sin(self.heading)
 
     def point(self, along: float, offset: float) -> tuple[float, float]:
         """The place at a distance along and to the left of the centre line [m]."""
-        c, s = np.cos(self.heading), np.sin(self.heading)
+        c, s = cos(self.heading), sin(self.heading)
         return float(self.x + along * c - offset * s), float(self.y + along * s + offset * c)
 
 
@@ -72,7 +73,7 @@ class ParkingRow:
     def bay(self, i: int) -> tuple[float, float]:
         """Centre of bay ``i`` [m]."""
         along = (i - (self.bays - 1) / 2) * 2.7
-        return float(self.x + along * np.cos(self.heading)), float(self.y + along * np.sin(self.heading))
+        return float(self.x + along * cos(self.heading)), float(self.y + along * sin(self.heading))
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _fractal(rng: np.random.Generator, pixels: int, sharpness: float) -> np.ndar
         weight = (cells / 5) ** (sharpness - 0.5)
         total += weight * _noise(rng, pixels, cells)
         weight_sum += weight**2
-    return np.clip(0.5 + 0.22 * total / np.sqrt(weight_sum), 0, 1)
+    return np.clip(0.5 + 0.22 * total / sqrt(weight_sum), 0, 1)
 
 
 def _base(rng: np.random.Generator, kind: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -148,17 +149,17 @@ def _base(rng: np.random.Generator, kind: str, x: np.ndarray, y: np.ndarray) -> 
     mix = _fractal(rng, len(x), rng.uniform(0.3, 0.65))
     if kind == "field":
         heading, width = rng.uniform(0, np.pi), rng.uniform(0.5, 2.5)
-        across = -x * np.sin(heading) + y * np.cos(heading)
+        across = -x * sin(heading) + y * cos(heading)
         mix = 0.45 * mix + 0.55 * (0.5 + 0.5 * np.sin(2 * np.pi * across / width))
     elif kind == "paving":
         heading, side = rng.uniform(0, np.pi / 2), rng.uniform(0.6, 2.0)
-        u = (x * np.cos(heading) + y * np.sin(heading)) / side
-        v = (-x * np.sin(heading) + y * np.cos(heading)) / side
+        u = (x * cos(heading) + y * sin(heading)) / side
+        v = (-x * sin(heading) + y * cos(heading)) / side
         joint = np.minimum(np.abs(u - np.round(u)), np.abs(v - np.round(v))) < 0.04
         tiles = np.sin(12.9898 * np.floor(u) + 78.233 * np.floor(v)).astype(np.float32)
         mix = np.where(joint, 0.15 * mix, 0.55 * mix + 0.2 + 0.15 * tiles)
-    low, high = (np.array(colour, np.float32) * rng.uniform(0.85, 1.15, 3) for colour in _PALETTES[kind])
-    return (low + mix[..., None] * (high - low)).astype(np.float32)
+    low, high = (np.array(colour) * rng.uniform(0.85, 1.15, 3) for colour in _PALETTES[kind])
+    return low.astype(np.float32) + mix[..., None] * (high - low).astype(np.float32)
 
 
 def _paint_road(image: np.ndarray, road: Road, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> None:
@@ -177,8 +178,8 @@ def _paint_road(image: np.ndarray, road: Road, x: np.ndarray, y: np.ndarray, rng
 
 
 def _paint_parking(image: np.ndarray, row: ParkingRow, x: np.ndarray, y: np.ndarray) -> None:
-    along = (x - row.x) * np.cos(row.heading) + (y - row.y) * np.sin(row.heading)
-    across = np.abs(-(x - row.x) * np.sin(row.heading) + (y - row.y) * np.cos(row.heading))
+    along = (x - row.x) * cos(row.heading) + (y - row.y) * sin(row.heading)
+    across = np.abs(-(x - row.x) * sin(row.heading) + (y - row.y) * cos(row.heading))
     half = row.bays * 1.35
     inside = (np.abs(along) < half + 0.3) & (across < 3.0)
     image[inside] = 0.35 * image[inside] + 0.65 * np.float32(0.3)
