@@ -179,9 +179,7 @@ def test_padding_takes_no_part():
 
 
 def test_finish_continues_a_tower_where_it_was_left():
-    config = DetectorConfig(
-        3, "gfl", "resnet18", neck_channels=32, head_channels=32, stacked_convs=3, fusion="light_ml"
-    )
+    config = DetectorConfig(3, "gfl", neck_channels=32, head_channels=32, stacked_convs=3, groups=8, fusion="light_ml")
     detector = Detector(config).eval()
     with torch.no_grad():
         output = detector(torch.randn(1, 3, 64, 128), keep_stages=True)

@@ -59,9 +59,9 @@ class LightML(nn.Module):
 
 
 def _groups(channels: int) -> int:
-    """32 groups where they divide the channels, else the largest power of two that does."""
+    """32 groups where each gets at least 4 channels, else the largest power of two of which that is true."""
     groups = 32
-    while channels % groups:
+    while groups > 1 and (channels % groups or channels // groups < 4):
         groups //= 2
     return groups
 
