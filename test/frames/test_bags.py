@@ -61,9 +61,9 @@ def test_camera_info_is_that_of_a_pinhole(tmp_path, video):
         _, _, data = next(reader.messages([connection]))
         info = reader.deserialize(data, connection.msgtype)
     assert info.k[0] == pytest.approx(32.0)  # half the width over tan 45 deg
-    assert (info.k[2], info.k[5]) == (32.0, 24.0)
-    # The left edge lies 45 degrees from the axis.
-    ray = np.linalg.inv(info.k.reshape(3, 3)) @ [0, 24, 1]
+    assert (info.k[2], info.k[5]) == (31.5, 23.5)
+    # The left edge, half a pixel before the middle of the first one, lies 45 degrees from the axis.
+    ray = np.linalg.inv(info.k.reshape(3, 3)) @ [-0.5, 23.5, 1]
     assert np.degrees(np.arctan2(ray[0], ray[2])) == pytest.approx(-45)
 
 

@@ -147,6 +147,8 @@ def _jpeg_message(image: np.ndarray, header: object, quality: int) -> object:
 def camera_info(width: int, height: int, horizontal_fov_deg: float, header: object) -> object:
     """CameraInfo of an ideal pinhole with square pixels and its axis in the middle of the image.
 
+    Its pixels are OpenCV's, with whole numbers in the middles of pixels, so the principal point is (width - 1) / 2.
+
     Args:
         width: of the image [px].
         height: of the image [px].
@@ -155,8 +157,9 @@ def camera_info(width: int, height: int, horizontal_fov_deg: float, header: obje
     """
     types = typestore().types
     focal = width / 2 / math.tan(math.radians(horizontal_fov_deg) / 2)
-    k = np.array([focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1], np.float64)
-    p = np.array([focal, 0, width / 2, 0, 0, focal, height / 2, 0, 0, 0, 1, 0], np.float64)
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    k = np.array([focal, 0, centre_x, 0, focal, centre_y, 0, 0, 1], np.float64)
+    p = np.array([focal, 0, centre_x, 0, 0, focal, centre_y, 0, 0, 0, 1, 0], np.float64)
     region = types["sensor_msgs/msg/RegionOfInterest"](x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
     return types[CAMERA_INFO](
         header=header,
