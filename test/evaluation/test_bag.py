@@ -162,3 +162,32 @@ def test_a_named_truth_topic_must_be_there_and_hold_truth(tmp_path):
         recording.open(Settings(model="m.onnx", truth_topic="/truth"))
     with pytest.raises(Exception, match="Truth on /camera/image_raw is sensor_msgs/msg/Image; known are"):
         recording.open(Settings(model="m.onnx", truth_topic="/camera/image_raw"))
+
+
+def test_reads_bags_of_ros_1(tmp_path):
+    from rosbags.rosbag1 import Writer as Ros1Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS1_NOETIC)
+    t = store.types
+    path = tmp_path / "flight.bag"
+    with Ros1Writer(path) as writer:
+        connection = writer.add_connection("/camera/image_raw", "sensor_msgs/msg/Image", typestore=store)
+        for i in range(3):
+            stamp = START_NS + i * STEP_NS
+            time = t["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
+            image, _ = scene(i)
+            message = t["sensor_msgs/msg/Image"](
+                header=t["std_msgs/msg/Header"](seq=i, stamp=time, frame_id="camera"),
+                height=image.shape[0],
+                width=image.shape[1],
+                encoding="bgr8",
+                is_bigendian=0,
+                step=image.shape[1] * 3,
+                data=image.reshape(-1),
+            )
+            writer.write(connection, stamp, store.serialize_ros1(message, "sensor_msgs/msg/Image"))
+    for image in Bag(path).images():
+        assert image.stamp_ns == START_NS + image.index * STEP_NS
+        np.testing.assert_array_equal(image.decode().image, scene(image.index)[0])
+    assert len(Bag(path)) == 3

@@ -15,9 +15,9 @@ def lamp(i):
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """A model, a worse one (twenty false boxes of score 0.95), on a flight of 16 s."""
+    """A model, a worse one (twenty false boxes of score 0.95), on a flight of 11 s."""
     root = tmp_path_factory.mktemp("reports")
-    write_flight(root / "flight", count=320, actions=lamp)
+    write_flight(root / "flight", count=220, actions=lamp)
     write_detector(root / "good.onnx")
     write_detector(root / "bad.onnx", wrong_boxes=20, wrong_score=0.95)
     write_action_model(root / "actions.onnx")
