@@ -4,9 +4,9 @@ from flight_bags import write_flight
 
 from uav_perception.evaluation.bag import Bag
 from uav_perception.evaluation.errors import EvaluationError
-from uav_perception.evaluation.live import measure_live, nodes_command, stream_summary
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
+from uav_perception.nodes.live_evaluation import measure_live, nodes_command, stream_summary
 
 
 def test_counts_latency_and_jitter_by_hand():

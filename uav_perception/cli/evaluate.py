@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
         bag=args.bag,
         video=args.video,
         gallery=args.gallery,
-        live=args.live,
+        live=_play_live() if args.live else None,
         rate=args.rate,
         loop=args.loop,
     )
@@ -179,6 +179,13 @@ def run(args: argparse.Namespace) -> int:
     if result.interrupted:
         return 130
     return 1 if lines or result.metrics["failed"] else 0
+
+
+def _play_live():
+    """The function that plays flights through the ROS nodes; only here is ROS needed."""
+    from uav_perception.nodes.live_evaluation import measure_live
+
+    return measure_live
 
 
 def _print(result, seconds: float) -> None:

@@ -20,6 +20,9 @@ from uav_perception.evaluation.recordings import Recording, find_recordings
 from uav_perception.evaluation.report import RECORDS, Failure, metrics_document, run_document, write_documents
 from uav_perception.evaluation.settings import Settings
 
+# Recordings, settings, speed and number of repetitions to a JSON-ready record.
+PlayLive = Callable[[Sequence[Recording], Settings, float, int], dict[str, object]]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -33,7 +36,7 @@ class Options:
         bag: write an MCAP of each recording.
         video: write an annotated video of each recording.
         gallery: how many of the worst misses to show.
-        live: also play bags through the ROS nodes.
+        live: plays bags through the ROS nodes and gives the ``live`` part of ``run.json``; None leaves it out.
         rate: speed of live play.
         loop: how often live play repeats.
     """
@@ -45,7 +48,7 @@ class Options:
     bag: bool = False
     video: bool = False
     gallery: int = 24
-    live: bool = False
+    live: PlayLive | None = None
     rate: float = 1.0
     loop: int = 1
 
@@ -128,12 +131,10 @@ def _replayed(
 
         for recording, record in done:
             write_playback(recording, record, metrics, settings, options.out, options.bag, options.video)
-    if not options.live:
+    if options.live is None:
         return {}
-    from uav_perception.evaluation.live import measure_live
-
     bags = [recording for recording, _ in done if recording.kind == "bag"]
-    return {"live": measure_live(bags, settings, options.rate, options.loop)}
+    return {"live": options.live(bags, settings, options.rate, options.loop)}
 
 
 def _prepare(folder: Path) -> None:
