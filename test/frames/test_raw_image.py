@@ -5,7 +5,7 @@ import array
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from uav_perception.frames.encodings import ENCODINGS
@@ -115,7 +115,7 @@ def test_every_picture_encoding_of_sensor_msgs_is_covered():
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_row_padding_never_reaches_the_picture(data):
     name = data.draw(st.sampled_from(sorted(ENCODINGS)))
     kind = ENCODINGS[name]

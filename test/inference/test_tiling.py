@@ -1,7 +1,7 @@
 """Tiles cover a picture, and parts of one object become one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uav_perception.inference.errors import ModelError
@@ -12,6 +12,7 @@ from uav_perception.inference.tiling import Tiling
     width=st.integers(1, 400), height=st.integers(1, 400), tile=st.tuples(st.integers(16, 90), st.integers(16, 90)),
     overlap=st.floats(0, 0.9),
 )  # fmt: skip
+@settings(max_examples=50, deadline=None)
 def test_tiles_lie_inside_and_cover_every_pixel(width, height, tile, overlap):
     tiles = Tiling(*tile, overlap=overlap).tiles(width, height)
     covered_x, covered_y = set(), set()
