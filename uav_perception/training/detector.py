@@ -13,7 +13,6 @@ import lightning
 import numpy as np
 import torch
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -27,6 +26,7 @@ from uav_perception.networks.detector import Detector, DetectorConfig
 from uav_perception.provenance import provenance
 from uav_perception.training.checkpoints import load_detector
 from uav_perception.training.detector_module import DetectorModule, TrainingConfig, Validation
+from uav_perception.training.epoch_state import EpochState
 from uav_perception.training.errors import RecipeError
 from uav_perception.training.recipes import Recipe, section
 from uav_perception.training.step_statistics import StepStatistics
@@ -235,13 +235,11 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
         check_val_every_n_epoch=config.validate_every,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, len(training.training_loader)),
         default_root_dir=output,
         logger=[CSVLogger(output, name="logs", version=""), TensorBoardLogger(output, name="tensorboard", version="")],
-        callbacks=[
-            StepStatistics(),
-            ModelCheckpoint(output / "state", save_last=True, save_top_k=0, save_on_train_epoch_end=True),
-        ],
+        callbacks=[StepStatistics(), EpochState(state)],
+        enable_checkpointing=False,
         enable_model_summary=False,
     )
     with warnings.catch_warnings():
