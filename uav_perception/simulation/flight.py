@@ -27,6 +27,7 @@ from uav_perception.simulation.layout import Layout
 from uav_perception.simulation.render import SceneRenderer
 from uav_perception.simulation.scene import SceneBuilder, random_light
 from uav_perception.simulation.truth import TruthFinder, VisibleObject
+from uav_perception.simulation.vehicles import random_vehicle
 from uav_perception.simulation.world import Group, ObjectState, Path, World
 
 GROUND_SIZE = 110.0
@@ -258,13 +259,18 @@ def _surroundings(layout: Layout, config: FlightConfig) -> None:
     rng = layout.rng
     driving = config.vehicles // 2
     layout.add_drivers(driving, 120.0)
-    layout.add_parked(config.vehicles - driving, 28.0)
+    road = layout.plan.roads[0]
+    main_side = -float(np.sign(road.offset(0.0, 0.0)))  # of the road, seen from the main actors
+    at_kerb = min(2, config.vehicles - driving)
+    for kind, along in list(zip(("car", "van"), (3.4, -5.4), strict=True))[:at_kerb]:
+        x, y = road.point(road.along(0.0, 0.0) + along, float(road.offset(0.0, 0.0)) + 2.9 * main_side)
+        layout.park(random_vehicle(kind, rng), x, y, road.heading)
+    layout.add_parked(config.vehicles - driving - at_kerb, 28.0)
     actions = rng.choice([*ACTION_CLASSES, IDLE, "walk", "walk", "ride"], config.people)
     passing = config.people // 2
     for _ in range(passing):  # along the road, on the far side of the main actors, at a distance from them
-        road = layout.plan.roads[0]
-        main_side = -float(road.offset(0.0, 0.0))
-        x, y = road.point(float(rng.uniform(-25, 25)), -main_side - float(rng.uniform(3.6, 5.2)))
+        aside = float(road.offset(0.0, 0.0)) - main_side * float(rng.uniform(3.6, 5.2))
+        x, y = road.point(float(rng.uniform(-25, 25)), aside)
         heading = road.heading + np.pi * int(rng.integers(2)) + float(rng.normal(0, 0.03))
         activity = random_activity(str(rng.choice(["walk", "walk", "ride", IDLE])), rng)
         layout.add_group(activity, Path(x, y, heading))

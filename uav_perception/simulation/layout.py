@@ -10,10 +10,19 @@ from uav_perception.simulation.activities import Activity, random_activity
 from uav_perception.simulation.ground import GroundPlan
 from uav_perception.simulation.person import random_colour, random_look
 from uav_perception.simulation.scene import Entity, SceneBuilder, building_xml, tree_xml
-from uav_perception.simulation.vehicles import random_vehicle
+from uav_perception.simulation.vehicles import VehicleLook, random_vehicle
 from uav_perception.simulation.world import Driver, Group, Path
 
 VEHICLE_SHARES = {"car": 0.5, "van": 0.2, "truck": 0.16, "bus": 0.14}
+
+
+def _circles_under(look: VehicleLook, x: float, y: float, heading: float) -> list[tuple[float, float, float]]:
+    """Circles (x, y, radius) [m] that cover a vehicle: of its width, so that vehicles may stand side by side."""
+    reach = (look.length - look.width) / 2
+    return [
+        (float(x + d * np.cos(heading)), float(y + d * np.sin(heading)), look.width / 2)
+        for d in np.linspace(-reach, reach, 5)
+    ]
 
 
 @dataclass
@@ -102,15 +111,13 @@ class Layout:
                     continue
                 (x, y), heading = place, self.rng.uniform(0, 2 * np.pi)
             heading = float(heading + self.rng.normal(0, 0.04) + np.pi * self.rng.integers(2))
-            # Vehicles side by side need their width only; circles of that size along the body keep them apart.
-            reach_along = look.length / 2 - look.width / 2
-            circles = [
-                (float(x + d * np.cos(heading)), float(y + d * np.sin(heading)), look.width / 2)
-                for d in np.linspace(-reach_along, reach_along, 5)
-            ]
-            if all(self.is_free(*circle) for circle in circles):
-                self.parked.append((self.builder.vehicle(look), float(x), float(y), heading))
-                self.taken += circles
+            if all(self.is_free(*circle) for circle in _circles_under(look, x, y, heading)):
+                self.park(look, float(x), float(y), heading)
+
+    def park(self, look: VehicleLook, x: float, y: float, heading: float) -> None:
+        """Leave a vehicle at a place [m], whatever is there."""
+        self.parked.append((self.builder.vehicle(look), x, y, heading))
+        self.taken += _circles_under(look, x, y, heading)
 
     def add_drivers(self, count: int, span: float) -> None:
         """Vehicles driving in their lanes; those of one lane have one speed and equal gaps."""
