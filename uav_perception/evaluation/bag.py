@@ -65,13 +65,10 @@ def messages(reader: AnyReader, connections: list[Connection], path: Path) -> It
         for row in reader.messages(connections):
             yield row
             count += 1
-    except GeneratorExit:
-        raise
-    except Exception as error:
+    except Exception as error:  # as above
         raise RecordingError(
             f"The bag {path} is damaged after {count} messages of {', '.join(c.topic for c in connections)} "
-            f"({_brief(error)}). Repair it with `ros2 bag reindex` (sqlite3) or `mcap recover` (MCAP), "
-            "or evaluate only what is whole with --end."
+            f"({_brief(error)}). Repair it with `ros2 bag reindex` (sqlite3) or `mcap recover` (MCAP)."
         ) from error
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from uav_perception.datasets.uavdt import UAVDT_CLASSES
+from uav_perception.datasets.visdrone import VISDRONE_CLASSES
 from uav_perception.evaluation.errors import TruthError
 from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.evaluation.truth_table import LabelledSpan, TruthTable
 
-VISDRONE_CLASSES = (
-    "pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor",
-)  # fmt: skip
-UAVDT_CLASSES = ("car", "truck", "bus")
 MOT_CLASSES = ("pedestrian",)
 FORMATS = ("coco", "visdrone", "uavdt", "mot", "csv", "activitynet")
 
