@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from uav_perception.datasets.detection_loading import Batch
 from uav_perception.datasets.detection_set import DetectionSet
-from uav_perception.evaluation.detection import coco_metrics, visdrone_metrics
 from uav_perception.inference.detections import Detections
 from uav_perception.networks.decode import DecodeConfig, decode_batch
 from uav_perception.networks.detector import Detector
 from uav_perception.training.checkpoints import DetectorCheckpoint, write_detector
+from uav_perception.training.detector_testing import measure, to_original
 from uav_perception.training.errors import RecipeError
 from uav_perception.training.schedule import Schedule, parameter_groups
 
@@ -195,14 +195,7 @@ class DetectorModule(lightning.LightningModule):
         found, self._found = _gather(self._found), {}
         if self.trainer.sanity_checking or not self.trainer.is_global_zero:
             return
-        indices = sorted(found)
-        truths = [self.validation.dataset.images[index].truth for index in indices]
-        detections = [found[index] for index in indices]
-        self.metrics = {
-            "images": len(indices),
-            "coco": coco_metrics(truths, detections, self.class_names),
-            "visdrone": visdrone_metrics(truths, detections, self.class_names),
-        }
+        self.metrics = measure(found, self.validation.dataset, self.class_names)
         for name in ("AP", "AP50", "AP75", "AP_small"):
             value = self.metrics["coco"].get(name)
             if value is not None:
@@ -268,12 +261,6 @@ def detect(module: DetectorModule, batch: Batch, validation: Validation) -> dict
         truth = validation.dataset.images[index].truth
         found[index] = to_original(detections, size, (truth.height, truth.width))
     return found
-
-
-def to_original(detections: Detections, size: tuple[int, int], original: tuple[int, int]) -> Detections:
-    """Scale boxes from an image resized to ``size`` (height, width) back to its ``original`` size."""
-    factors = [original[1] / size[1], original[0] / size[0]] * 2
-    return Detections(detections.boxes * factors, detections.scores, detections.class_ids)
 
 
 def _gather(found: dict[int, Detections]) -> dict[int, Detections]:

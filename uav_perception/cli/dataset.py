@@ -1,0 +1,114 @@
+"""`uav-perception dataset`: look at a detection data set, convert it, cut it into tiles, measure a detector on it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "check, convert or tile a detection data set, or measure a detector on it"
+
+_EXAMPLE = (
+    "format=visdrone root=DIR | format=coco annotations=FILE images=DIR | "
+    "format=uavdt images=DIR annotations=DIR split=test"
+)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not key=value; describe a data set as {_EXAMPLE}")
+    return key, value
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One subcommand an action; every one takes the description of a data set at the end."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="count images and objects, and name what is broken")
+    check.add_argument("--decode", action="store_true", help="decode every image too, not only its header")
+    to_coco = actions.add_parser("to-coco", help="write the annotations as COCO JSON")
+    to_coco.add_argument("output", type=Path, help="the JSON file")
+    to_visdrone = actions.add_parser("to-visdrone", help="write the annotations as VisDrone-DET text files")
+    to_visdrone.add_argument("output", type=Path, help="folder that gets annotations/")
+    tile = actions.add_parser("tile", help="cut the images into overlapping tiles, with a COCO JSON")
+    tile.add_argument("output", type=Path, help="folder for tiles and coco.json")
+    tile.add_argument("--tile", type=int, default=800, help="side of a tile [px] (default: %(default)s)")
+    tile.add_argument("--overlap", type=int, default=160, help="least overlap [px] (default: %(default)s)")
+    evaluate = actions.add_parser("evaluate", help="measure a trained detector by the COCO and VisDrone protocols")
+    evaluate.add_argument("checkpoint", type=Path, help="detector.pt of a training")
+    evaluate.add_argument("--batch", type=int, default=1, help="images a step (default: %(default)s)")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all metrics there")
+    for action in (check, to_coco, to_visdrone, tile, evaluate):
+        action.add_argument("description", nargs="+", type=_pair, metavar="KEY=VALUE", help=_EXAMPLE)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the data set and do what was asked."""
+    from uav_perception.datasets.detection_sources import open_detection_set
+
+    values: dict[str, object] = dict(args.description)
+    if "every" in values:
+        values["every"] = int(str(values["every"]))
+    dataset = open_detection_set(values)
+    return {"check": _check, "to-coco": _to_coco, "to-visdrone": _to_visdrone, "tile": _tile, "evaluate": _evaluate}[
+        args.action
+    ](args, dataset)
+
+
+def _check(args: argparse.Namespace, dataset) -> int:
+    from tqdm import tqdm
+
+    from uav_perception.datasets.detection_loading import ImageStore
+
+    problems = list(dataset.problems)
+    if args.decode:
+        store = ImageStore(dataset)
+        for index, item in enumerate(tqdm(dataset.images, desc="images", unit="image")):
+            if store.image(index) is None:
+                problems.append(f"{item.name}: the image cannot be decoded")
+    for line in problems:
+        print(line)
+    print(f"{len(dataset)} images, {len(problems)} problems")
+    for name, count in dataset.counts().items():
+        print(f"{name:20s} {count}")
+    return 1 if problems else 0
+
+
+def _to_coco(args: argparse.Namespace, dataset) -> int:
+    from uav_perception.datasets.coco import write_coco
+
+    write_coco(dataset, args.output)
+    print(f"{args.output}: {len(dataset)} images, {sum(dataset.counts().values())} objects")
+    return 0
+
+
+def _to_visdrone(args: argparse.Namespace, dataset) -> int:
+    from uav_perception.datasets.visdrone import write_visdrone
+
+    write_visdrone(dataset, args.output)
+    print(f"{args.output / 'annotations'}: {len(dataset)} files")
+    return 0
+
+
+def _tile(args: argparse.Namespace, dataset) -> int:
+    from uav_perception.datasets.coco import write_coco
+    from uav_perception.datasets.tiles import tile_dataset
+
+    tiles = tile_dataset(dataset, args.output, args.tile, args.overlap)
+    write_coco(tiles, args.output / "coco.json")
+    print(f"{args.output}: {len(tiles)} tiles of {len(dataset)} images, {len(tiles.problems)} problems")
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, dataset) -> int:
+    from uav_perception.files import write_json
+    from uav_perception.training.detector_testing import evaluate_checkpoint
+
+    metrics = evaluate_checkpoint(args.checkpoint, dataset, args.batch)
+    if args.json:
+        write_json(args.json, metrics)
+    names = ("AP", "AP50", "AP75", "AR1", "AR10", "AR100", "AR500")
+    print(f"{metrics['images']} images" + "".join(f"{name:>8s}" for name in names))
+    for protocol in ("coco", "visdrone"):
+        values = (metrics[protocol].get(name) for name in names)
+        print(f"{protocol:12s}" + "".join("       -" if value is None else f"{100 * value:8.2f}" for value in values))
+    return 0
