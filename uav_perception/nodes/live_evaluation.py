@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import rclpy
 
 from uav_perception.evaluation.bag import Bag
 from uav_perception.evaluation.errors import EvaluationError
@@ -19,37 +17,15 @@ from uav_perception.evaluation.latency import latency_summary
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
 from uav_perception.frames.convert import COMPRESSED_IMAGE
-from uav_perception.nodes.live import replay
-from uav_perception.nodes.transport import use_shipped_profile
 
 _END_S = 20.0
-
-
-def live_player(settings: Settings, rate: float, loop: int) -> Callable[[Sequence[Recording]], dict[str, object]]:
-    """Check what is asked for, and give the function that does it once the recordings are judged.
-
-    Args:
-        settings: of the run, for the models and the image topic.
-        rate: speed of playing.
-        loop: how often each is played.
-
-    Raises:
-        EvaluationError: a setting is out of its range, or there is no detection model.
-    """
-    if not rate > 0:
-        raise EvaluationError(f"--rate must be above 0, not {rate}.")
-    if loop < 1:
-        raise EvaluationError(f"--loop must be 1 or more, not {loop}.")
-    if settings.model is None:
-        raise EvaluationError("--live runs the detector node; give --model.")
-    return partial(measure_live, settings=settings, rate=rate, loop=loop)
 
 
 def measure_live(recordings: Sequence[Recording], settings: Settings, rate: float, loop: int) -> dict[str, object]:
     """Play bags through freshly started nodes.
 
     Args:
-        recordings: those that are no bags are left out.
+        recordings: bags.
         settings: of the run, for the models and the image topic.
         rate: speed of playing.
         loop: how often each is played.
@@ -58,25 +34,33 @@ def measure_live(recordings: Sequence[Recording], settings: Settings, rate: floa
         For each play what was sent, what came back, latency, jitter, drops, CPU and memory.
 
     Raises:
-        EvaluationError: there is no bag.
+        EvaluationError: there is no bag, or no detection model.
         LiveError: the nodes did not start, or ended.
+        ModuleNotFoundError: there is no ROS 2.
     """
-    bags = [recording for recording in recordings if recording.kind == "bag"]
-    if not bags:
+    if not recordings:
         raise EvaluationError("--live plays bags, and none of the recordings is one.")
+    if settings.model is None:
+        raise EvaluationError("--live runs the detector node; give --model.")
     # Neither disturb nor hear other robots on the network.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    from uav_perception.nodes.transport import use_shipped_profile
+
     use_shipped_profile()
+    import rclpy
+
     rclpy.init()
     try:
-        flights = [_play(recording, turn, settings, rate) for recording in bags for turn in range(1, loop + 1)]
+        flights = [_play(recording, turn, settings, rate) for recording in recordings for turn in range(1, loop + 1)]
     finally:
         rclpy.try_shutdown()
     return {"rate": rate, "loop": loop, "flights": flights}
 
 
 def _play(recording: Recording, turn: int, settings: Settings, rate: float) -> dict[str, object]:
+    from uav_perception.nodes.live import replay
+
     nodes = subprocess.Popen(nodes_command(Bag(recording.path, settings.image_topic), settings), start_new_session=True)
     try:
         record = replay(
