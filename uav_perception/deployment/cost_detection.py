@@ -56,7 +56,7 @@ def demo_config() -> DetectorConfig:
         neck_channels=64,
         neck_separable=True,
         levels=4,
-        finest_stride=4,
+        finest_stride=8,
         head_channels=64,
         head_separable=True,
         stacked_convs=2,
