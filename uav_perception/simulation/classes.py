@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DETECTION_CLASSES = ("person", "bicycle", "car", "van", "truck", "bus")
 
-# The eleven actions of LARMUV's UAV data set (20-30 m altitude), in the paper's alphabetical order.
+# The eleven actions of LARMUV's UAV data set (20-30 m altitude).
 ACTION_CLASSES = (
     "bend",
     "handshake",
