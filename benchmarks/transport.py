@@ -133,7 +133,8 @@ def main() -> int:
         print(" ".join(f"{name}={value}" for name, value in measure(args.measure, args.rate, args.seconds).items()))
     else:
         results = run(args.rate, args.seconds)
-        write_json(args.out, {"rate_hz": args.rate, "results": results, "provenance": provenance(seed=0)})
+        record = {"rate_hz": args.rate, "load_average": round(os.getloadavg()[0], 2), "results": results}
+        write_json(args.out, {**record, "provenance": provenance(seed=0)})
     return 0
 
 
