@@ -156,6 +156,21 @@ def test_fine_tuning_starts_from_the_tensors_that_fit(recipe, tmp_path):
     assert torch.equal(mixed["neck.laterals.0.weight"], weights(path)["neck.laterals.0.weight"])
 
 
+@pytest.mark.parametrize("method", ["ld_ours", "fgd"])
+def test_a_teacher_adds_its_losses_and_stays_out_of_the_checkpoint(recipe, tmp_path, method):
+    teacher = build(recipe, tmp_path).module.detector
+    write_detector(tmp_path / "teacher.pt", DetectorCheckpoint(teacher, ("rectangle", "ellipse")))
+    student = recipe | {
+        "teacher": {"checkpoint": str(tmp_path / "teacher.pt")},
+        "distillation": {"method": method, "inherit": True},
+        "training": recipe["training"] | {"epochs": 1},
+    }
+    run_training(student, tmp_path / "run")
+    columns = (tmp_path / "run" / "logs" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert any(name.startswith(method.split("_")[0]) for name in columns), columns
+    assert weights(tmp_path / "run" / "detector.pt").keys() == teacher.state_dict().keys()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
