@@ -6,7 +6,8 @@ from uav_perception.evaluation.bag import Bag
 from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
-from uav_perception.nodes.live_evaluation import measure_live, nodes_command, stream_summary
+from uav_perception.nodes.live_evaluation import measure_live, stream_summary
+from uav_perception.nodes.live_processes import nodes_command
 
 
 def test_counts_latency_and_jitter_by_hand():
@@ -18,11 +19,11 @@ def test_counts_latency_and_jitter_by_hand():
 
 
 def test_the_nodes_get_the_topic_and_transport_of_the_bag(tmp_path):
-    raw = nodes_command(Bag(write_flight(tmp_path / "raw", count=1)), Settings(model="m.onnx"))
+    raw = nodes_command(Bag(write_flight(tmp_path / "raw", count=1)), "m.onnx")
     assert raw[raw.index("--image") + 1] == "/camera/image_raw"
     assert "-p" not in raw
     bag = Bag(write_flight(tmp_path / "jpeg", count=1, compressed=True))
-    both = nodes_command(bag, Settings(model="m.onnx", action_model="a.onnx"))
+    both = nodes_command(bag, "m.onnx", "a.onnx")
     assert both[both.index("--nodes") + 1] == "detector,action"
     assert both[both.index("--image") + 1] == "/camera/image_raw"
     assert "action.image_transport=compressed" in both

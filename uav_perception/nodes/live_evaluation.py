@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +12,7 @@ from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.latency import latency_summary
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
-from uav_perception.frames.convert import COMPRESSED_IMAGE
-
-_END_S = 20.0
+from uav_perception.nodes.live_processes import nodes_command, running, stay_on_this_machine
 
 
 def measure_live(recordings: Sequence[Recording], settings: Settings, rate: float, loop: int) -> dict[str, object]:
@@ -42,12 +36,7 @@ def measure_live(recordings: Sequence[Recording], settings: Settings, rate: floa
         raise EvaluationError("--live plays bags, and none of the recordings is one.")
     if settings.model is None:
         raise EvaluationError("--live runs the detector node; give --model.")
-    # Neither disturb nor hear other robots on the network.
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    from uav_perception.nodes.transport import use_shipped_profile
-
-    use_shipped_profile()
+    stay_on_this_machine()
     import rclpy
 
     rclpy.init()
@@ -61,8 +50,8 @@ def measure_live(recordings: Sequence[Recording], settings: Settings, rate: floa
 def _play(recording: Recording, turn: int, settings: Settings, rate: float) -> dict[str, object]:
     from uav_perception.nodes.live import replay
 
-    nodes = subprocess.Popen(nodes_command(Bag(recording.path, settings.image_topic), settings), start_new_session=True)
-    try:
+    bag = Bag(recording.path, settings.image_topic)
+    with running(nodes_command(bag, str(settings.model), settings.action_model)) as nodes:
         record = replay(
             Path(recording.path),
             nodes.pid,
@@ -70,8 +59,6 @@ def _play(recording: Recording, turn: int, settings: Settings, rate: float) -> d
             rate=rate,
             is_alive=lambda: nodes.poll() is None,
         )
-    finally:
-        _end(nodes)
     name = recording.name if turn == 1 else f"{recording.name} ({turn})"
     return {
         "name": name,
@@ -86,20 +73,6 @@ def _play(recording: Recording, turn: int, settings: Settings, rate: float) -> d
         "cpu_cores": record.cpu_cores,
         "memory_mb": record.memory_mb,
     }
-
-
-def nodes_command(bag: Bag, settings: Settings) -> list[str]:
-    """The command line of `uav-perception run` that fits a bag."""
-    compressed = bag.topics[bag.topic] == COMPRESSED_IMAGE
-    nodes = ["detector"] + (["action"] if settings.action_model is not None else [])
-    command = [sys.executable, "-m", "uav_perception", "run", "--use-sim-time", "--log-level", "warn"]
-    command += ["--nodes", ",".join(nodes), "--model", str(settings.model)]
-    if settings.action_model is not None:
-        command += ["--action-model", settings.action_model]
-    command += ["--image", bag.topic.removesuffix("/compressed") if compressed else bag.topic]
-    for node in nodes if compressed else ():
-        command += ["-p", f"{node}.image_transport=compressed"]
-    return command
 
 
 def stream_summary(sent_ns: Sequence[int], latencies_ms: np.ndarray, arrived_ns: np.ndarray) -> dict[str, object]:
@@ -122,13 +95,3 @@ def stream_summary(sent_ns: Sequence[int], latencies_ms: np.ndarray, arrived_ns:
         "latency_ms": latency_summary(latencies_ms),
         "jitter_ms": float(gaps.std()) if len(gaps) else None,
     }
-
-
-def _end(nodes: subprocess.Popen) -> None:
-    if nodes.poll() is None:
-        nodes.send_signal(signal.SIGINT)
-    try:
-        nodes.wait(timeout=_END_S)
-    except subprocess.TimeoutExpired:
-        nodes.kill()
-        nodes.wait()
