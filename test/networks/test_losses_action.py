@@ -66,7 +66,7 @@ def test_equation_9_mixes_hard_and_kl(batch):
 @pytest.mark.parametrize("form", ["kl", "literal"])
 def test_gradients(batch, form):
     logits, teacher, labels = batch
-    loss = ActionLoss(form=form)
+    loss = ActionLoss(distillation=0.5, form=form)
     logits = logits.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda z: loss(z, labels, teacher), (logits,))
 
@@ -75,7 +75,7 @@ def test_the_teacher_gets_no_gradient(batch):
     logits, teacher, labels = batch
     teacher = teacher.clone().requires_grad_()
     for form in ("kl", "literal"):
-        ActionLoss(form=form)(logits.clone().requires_grad_(), labels, teacher).sum().backward()
+        ActionLoss(distillation=0.5, form=form)(logits.clone().requires_grad_(), labels, teacher).sum().backward()
         assert teacher.grad is None
 
 

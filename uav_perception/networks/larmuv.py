@@ -121,6 +121,7 @@ class Larmuv(nn.Module):
         for module in self.backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = options.norm_momentum
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = TemporalHead(options)
         if options.temporal_shift:
             residual = [layer for layer in self.backbone if getattr(layer, "use_res_connect", False)]
@@ -135,7 +136,7 @@ class Larmuv(nn.Module):
         """Per-frame half: (B, 3 or 6, H, W) to (B, 960)."""
         if self.options.input == "rgb_difference":
             frames = frames[:, 3:] - frames[:, :3]
-        return self.backbone(frames).mean((2, 3))
+        return self.pool(self.backbone(frames)).flatten(1)
 
     def window(self, clip: Tensor) -> Tensor:
         """Features of every frame of a clip: (B, K, C, H, W) to (B, K, 960)."""

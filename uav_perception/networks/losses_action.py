@@ -59,7 +59,7 @@ class ActionLoss:
     """
 
     gamma: float = 2.0
-    distillation: float = 0.5
+    distillation: float = 0.0
     temperature: float = 2.0
     form: str = "kl"
 

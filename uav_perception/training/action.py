@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from uav_perception.datasets.action_clips import PROTOCOLS, ShardedBatches, TestClips, TrainingClips
 from uav_perception.datasets.frame_source import FrameSource
-from uav_perception.files import replacing, write_json
+from uav_perception.files import replacing, write_json, write_text
 from uav_perception.networks import action_zoo
 from uav_perception.provenance import provenance
 from uav_perception.training.action_data import open_source, videos_of
@@ -208,10 +208,39 @@ class ActionTraining(lightning.LightningModule):
 
 
 class SaveEveryEpoch(lightning.pytorch.callbacks.ModelCheckpoint):
-    """``last.ckpt``, after every epoch, replaced in one step."""
+    """``last.ckpt`` after every epoch, replaced in one step, and ``curve.csv``, the metrics of every epoch.
+
+    The curve is part of the checkpoint, so a run that goes on continues it where it stopped.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True)
+        self._folder = folder
+        self._rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add a row to the curve, then save."""
+        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self._rows.append({"epoch": trainer.current_epoch} | metrics)
+        if trainer.is_global_zero:
+            write_text(self._folder / "curve.csv", _as_csv(self._rows))
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The curve so far, besides what Lightning keeps."""
+        return super().state_dict() | {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the curve of the checkpoint."""
+        self._rows = [dict(row) for row in state_dict["rows"]]
+        super().load_state_dict(state_dict)
+
+
+def _as_csv(rows: list[dict[str, float]]) -> str:
+    """Rows as CSV; a column for every name that occurs, empty where a row has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = [[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in rows]
+    return "\n".join(",".join(line) for line in [columns, *table]) + "\n"
 
 
 def _processes() -> tuple[int, int]:
@@ -222,9 +251,7 @@ def _processes() -> tuple[int, int]:
 
 def _trainer(recipe: ActionRecipe, folder: Path) -> lightning.Trainer:
     local, machines = _processes()
-    loggers: list[Any] = [CSVLogger(folder, name="", version="log")]
-    if recipe.training.tensorboard:
-        loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
+    logger = TensorBoardLogger(folder, name="", version="tensorboard") if recipe.training.tensorboard else False
     return lightning.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=local,
@@ -235,8 +262,7 @@ def _trainer(recipe: ActionRecipe, folder: Path) -> lightning.Trainer:
         gradient_clip_val=recipe.optimizer.clip_norm or None,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,
-        logger=loggers,
-        log_every_n_steps=1,
+        logger=logger,
         callbacks=[SaveEveryEpoch(folder), TQDMProgressBar(refresh_rate=10)],
         plugins=[AtomicCheckpoints()],
         enable_model_summary=False,
@@ -249,6 +275,7 @@ def _start_network(recipe: ActionRecipe, model: ActionModel) -> nn.Module:
     if recipe.network.weights is not None:
         fresh = action_zoo.load_weights(network, model.name, recipe.network.weights)
         _log.info("%s starts from %s; %d tensors are new", model.name, recipe.network.weights, len(fresh))
+    freeze_batch_norm(network, recipe.training.frozen_bn)  # before DDP looks at what is trained
     if recipe.training.channels_last:
         network = network.to(memory_format=torch.channels_last)
     return network

@@ -118,7 +118,7 @@ class RunRecipe:
     workers: loader processes.
     validate_every: epochs between tests on the test part (0: at the end only).
     protocol: of the final test.
-    tensorboard: write TensorBoard logs beside the CSV.
+    tensorboard: write TensorBoard logs beside ``curve.csv``.
     """
 
     epochs: int = 60
@@ -152,7 +152,7 @@ class ActionRecipe:
     title: str = ""
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    loss: ActionLoss = field(default_factory=lambda: ActionLoss(distillation=0.0))
+    loss: ActionLoss = field(default_factory=ActionLoss)
     teacher: tuple[StreamRecipe, ...] = ()
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     training: RunRecipe = field(default_factory=RunRecipe)

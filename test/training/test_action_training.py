@@ -1,0 +1,204 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from action_samples import CLASSES, recipe, write_set
+
+from uav_perception.training.action import freeze_batch_norm, parameter_groups, rate_factor, run_training
+from uav_perception.training.action_model import load_action_checkpoint
+from uav_perception.training.action_recipe import ActionRecipe, OptimizerRecipe
+from uav_perception.training.action_teacher import teacher_logits
+from uav_perception.training.checked import checked
+from uav_perception.training.errors import CheckpointError, RecipeError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("actions") / "set"
+    write_set(root)
+    return root
+
+
+def curve_of(folder):
+    with (folder / "curve.csv").open() as lines:
+        return [{key: row[key] for key in row if key != "epoch_seconds"} for row in csv.DictReader(lines)]
+
+
+def weights_of(folder):
+    return torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def write_recipe(path, values):
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def command(config, output, *more):
+    return [sys.executable, "-m", "uav_perception", "train", "action", "--config", config, "--output", output, *more]
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """One run in this process: three epochs."""
+    folder = tmp_path_factory.mktemp("run")
+    assert run_training(recipe(data, training={"epochs": 3, "batch": 4, "validate_every": 1}), folder) == 0
+    return folder
+
+
+def test_a_run_leaves_its_results(trained):
+    folder = trained / "split1"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["clips"] == 6 and result["train_clips"] == 12 and result["class_names"] == list(CLASSES)
+    assert np.array(result["confusion"]).sum(1).tolist() == [3, 3]
+    assert result["provenance"]["seed"] == 0
+    assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    summary = json.loads((trained / "summary.json").read_text())
+    assert summary["top1"] == result["top1"]
+    curve = curve_of(folder)
+    assert [row["epoch"] for row in curve] == ["0", "1", "2"]
+    assert all(float(row["train_loss"]) > 0 and 0 <= float(row["test_top1"]) <= 1 for row in curve)
+    network, model = load_action_checkpoint(folder / "last.ckpt")
+    assert (model.class_names, model.feed.size, network.training) == (CLASSES, 32, False)
+
+
+def test_a_finished_run_is_not_overwritten(data, trained):
+    with pytest.raises(CheckpointError, match="add --resume"):
+        run_training(recipe(data), trained)
+
+
+def test_killed_and_resumed_gives_the_same(data, trained, tmp_path):
+    """Kill -9 in the middle of an epoch after the first checkpoint; go on; same weights and curve to the last digit."""
+    values = recipe(data, training={"epochs": 3, "batch": 4, "validate_every": 1})
+    config, folder = write_recipe(tmp_path / "r.yaml", values), tmp_path / "run"
+    process = subprocess.Popen(
+        command(config, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    checkpoint = folder / "split1" / "last.ckpt"
+    until = time.monotonic() + 300
+    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.is_file()
+    assert not (folder / "summary.json").exists(), "the run ended before it could be killed"
+    done = torch.load(checkpoint, weights_only=True)["epoch"]
+    assert done < 2
+    assert run_training(values, folder, resume=True) == 0
+    assert curve_of(folder / "split1") == curve_of(trained / "split1")
+    expected = weights_of(trained / "split1")
+    for name, value in weights_of(folder / "split1").items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_two_processes_learn_what_one_does(data, tmp_path):
+    """torchrun with two gloo processes against one; batch norms frozen, dropout off, so that only rounding differs."""
+    options = {"encoder_dropout": 0.0, "classifier_dropout": 0.0}
+    values = recipe(
+        data,
+        network={"options": options},
+        training={"epochs": 2, "batch": 5, "validate_every": 1, "frozen_bn": "all"},
+        optimizer={"name": "sgd", "rate": 0.01},
+    )
+    assert run_training(values, tmp_path / "one") == 0
+    config = write_recipe(tmp_path / "r.yaml", values)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*run, *command(config, tmp_path / "two")[1:]], env=environment, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = weights_of(tmp_path / "one" / "split1"), weights_of(tmp_path / "two" / "split1")
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=2e-5), name
+    curves = [curve_of(tmp_path / side / "split1") for side in ("one", "two")]
+    for alone, together in zip(*curves, strict=True):
+        assert float(alone["test_top1"]) == float(together["test_top1"])
+    results = [json.loads((tmp_path / side / "split1" / "result.json").read_text()) for side in ("one", "two")]
+    assert results[0]["confusion"] == results[1]["confusion"]
+
+
+def test_a_two_stream_teacher_is_cached_and_checked(data, trained, tmp_path):
+    from uav_perception.training.action_data import open_source, videos_of
+
+    checkpoint = trained / "split1" / "last.ckpt"
+    values = recipe(
+        data,
+        teacher=[{"checkpoint": str(checkpoint), "weight": 0.25}, {"checkpoint": str(checkpoint), "weight": 0.75}],
+        loss={"distillation": 0.5},
+    )
+    values["data"]["cache"] = str(tmp_path / "cache")
+    settings = checked(ActionRecipe, values)
+    _, model = load_action_checkpoint(checkpoint)
+    source = open_source(videos_of(settings.data, "train", 1), settings.data, model.feed)
+    fused = teacher_logits(settings.teacher, source, settings.data)
+    single = teacher_logits(settings.teacher[:1], source, settings.data)
+    assert fused.shape == (12, 2)
+    assert torch.allclose(fused, 4 * single, atol=1e-5)  # 0.25 z + 0.75 z against 0.25 z
+    kept = sorted((tmp_path / "cache").glob("teacher-*.npz"))
+    assert len(kept) == 2
+    times = [path.stat().st_mtime_ns for path in kept]
+    assert torch.equal(teacher_logits(settings.teacher, source, settings.data), fused)
+    assert [path.stat().st_mtime_ns for path in kept] == times
+    assert run_training(values, tmp_path / "student") == 0
+    settings.teacher[0].__dict__["checkpoint"] = str(tmp_path / "gone.ckpt")
+    with pytest.raises(CheckpointError, match=r"gone\.ckpt does not exist"):
+        teacher_logits(settings.teacher, source, settings.data)
+
+
+@pytest.mark.parametrize(
+    "options", [{"causal": True}, {"temporal_shift": True}, {"input": "rgb_difference"}, {"attention": False}]
+)
+def test_every_switch_trains(data, tmp_path, options):
+    values = recipe(data, network={"options": options}, training={"epochs": 1, "batch": 6, "validate_every": 0})
+    assert run_training(values, tmp_path) == 0
+    _, model = load_action_checkpoint(tmp_path / "split1" / "last.ckpt")
+    assert model.options == options
+
+
+def test_partial_batch_norm_keeps_the_first():
+    network = torch.nn.Sequential(*(torch.nn.BatchNorm2d(4) for _ in range(3)))
+    freeze_batch_norm(network.train(), "partial")
+    assert [norm.training for norm in network] == [True, False, False]
+    assert [norm.weight.requires_grad for norm in network] == [True, False, False]
+
+
+def test_the_backbone_has_its_own_rate():
+    from uav_perception.networks.action_zoo import build
+
+    network = build("larmuv", 5)
+    groups = parameter_groups(network, OptimizerRecipe(rate=1e-3, backbone_rate_scale=0.1))
+    assert [group["lr"] for group in groups] == [1e-3, pytest.approx(1e-4)]
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
+def test_schedules():
+    cosine = rate_factor(OptimizerRecipe(schedule="cosine"))
+    assert [cosine(0.0), cosine(0.5), cosine(1.0)] == pytest.approx([1.0, 0.5, 0.0])
+    cycle = rate_factor(OptimizerRecipe(schedule="one_cycle", warmup=0.2))
+    assert cycle(0.0) == pytest.approx(0.04) and cycle(0.2) == pytest.approx(1.0) and cycle(1.0) == pytest.approx(1e-3)
+    steps = rate_factor(OptimizerRecipe(schedule="steps", milestones=(0.5, 0.8)))
+    assert [steps(0.4), steps(0.6), steps(0.9)] == pytest.approx([1.0, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": {"nmae": "larmuv"}}, r"recipe\.network has no key 'nmae'"),
+        ({"optimizer": {"rate": "1e-3"}}, r"recipe\.optimizer\.rate must be a number.*1\.0e-3"),
+        ({"training": {"epochs": 2.5}}, r"recipe\.training\.epochs must be int"),
+        ({"training": {"protocol": "best"}}, "choose one of centre, ten-crop"),
+        ({"loss": {"distillation": 0.5}}, "names no teacher"),
+        ({"augmentation": {"scales": 1.0}}, r"scales must be a list"),
+    ],
+)
+def test_wrong_recipes_are_refused_by_name(data, change, message):
+    with pytest.raises(RecipeError, match=message):
+        checked(ActionRecipe, recipe(data, **change))
