@@ -121,6 +121,8 @@ class ActionTraining(lightning.LightningModule):
         self.teacher = teacher
         self.last_confusion: Tensor | None = None
         self._epoch_began = time.monotonic()
+        self.epoch_metrics: dict[str, float] = {}
+        self._totals = torch.zeros(3, dtype=torch.float64)  # loss, right answers, clips of the epoch
 
     def train_dataloader(self) -> DataLoader:
         """This process's share of the current epoch."""
@@ -149,6 +151,7 @@ class ActionTraining(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Frozen batch norms stay frozen: Lightning has just put everything into train mode."""
         freeze_batch_norm(self.network, self.recipe.training.frozen_bn)
+        self._totals.zero_()
         self._epoch_began = time.monotonic()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -171,13 +174,8 @@ class ActionTraining(lightning.LightningModule):
         weights = batch["weight"].to(losses)
         count = min(self.recipe.training.batch, len(self.train_source) - batch_idx * self.recipe.training.batch)
         loss = (losses * weights).sum() * self.trainer.world_size / count
-        right = ((logits.argmax(-1) == labels) * weights).sum() / weights.sum().clamp(min=1)
-        self.log(
-            "train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
-        )
-        self.log(
-            "train_top1", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
-        )
+        right = (logits.argmax(-1) == labels) * weights
+        self._totals += torch.stack([(losses * weights).sum(), right.sum(), weights.sum()]).detach().double().cpu()
         return loss
 
     def confusion(self, protocol: str = "centre", progress: str | None = None) -> Tensor:
@@ -186,16 +184,21 @@ class ActionTraining(lightning.LightningModule):
         mine = range(self.global_rank, len(clips), self.trainer.world_size)
         logits, labels = predict(self.network, clips, self.recipe.training.batch, 0, progress, mine)
         counts = confusion_matrix(labels, logits.argmax(1), len(self.model.class_names))
-        return self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()
+        return self._sum_of_processes(counts)
+
+    def _sum_of_processes(self, values: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(values.to(self.device), reduce_op="sum").cpu()
 
     def on_train_epoch_end(self) -> None:
         """Test where the recipe says so, then save."""
+        loss, right, clips = self._sum_of_processes(self._totals).tolist()
+        self.epoch_metrics = {"train_loss": loss / clips, "train_top1": right / clips}
         every = self.recipe.training.validate_every
         done = self.current_epoch + 1
         if every and done % every == 0:
-            for name, value in accuracy_of(self.confusion()).items():
-                self.log(f"test_{name}", value, prog_bar=True, rank_zero_only=True)
-        self.log("epoch_seconds", time.monotonic() - self._epoch_began, rank_zero_only=True)
+            self.epoch_metrics |= {f"test_{name}": value for name, value in accuracy_of(self.confusion()).items()}
+        self.epoch_metrics["epoch_seconds"] = time.monotonic() - self._epoch_began
+        self.log_dict(self.epoch_metrics, prog_bar=True)
 
     def on_fit_end(self) -> None:
         """The headline test, with all processes still there."""
@@ -218,10 +221,9 @@ class SaveEveryEpoch(lightning.pytorch.callbacks.ModelCheckpoint):
         self._folder = folder
         self._rows: list[dict[str, float]] = []
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: ActionTraining) -> None:
         """Add a row to the curve, then save."""
-        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        self._rows.append({"epoch": trainer.current_epoch} | metrics)
+        self._rows.append({"epoch": trainer.current_epoch} | pl_module.epoch_metrics)
         if trainer.is_global_zero:
             write_text(self._folder / "curve.csv", _as_csv(self._rows))
         super().on_train_epoch_end(trainer, pl_module)
