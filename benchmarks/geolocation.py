@@ -66,7 +66,7 @@ def disturbed(state: VehicleState, error: np.ndarray) -> VehicleState:
 
 
 def place(
-    flight: RecordedFlight, geolocator: Geolocator, deviations: np.ndarray, pixel: float, every: int, seed: int
+    flight: RecordedFlight, geolocator: Geolocator, deviations: np.ndarray, pixel: float, every: int, seed: list[int]
 ) -> dict[str, PlacedTargets]:
     """Place all objects of a flight once; each image alone, and filtered."""
     rng = np.random.default_rng(seed)
@@ -116,7 +116,7 @@ def main() -> None:
     heights = {DETECTION_CLASSES.index(name): height for name, height in HEIGHTS.items()}
     results: dict[str, dict] = {}
     totals: dict[str, list[PlacedTargets]] = {}
-    for flight in flights(args.bags, False, args.seconds, args.rate, args.seed):
+    for number, flight in enumerate(flights(args.bags, False, args.seconds, args.rate, args.seed)):
         results[flight.name] = {}
         for anchor, known in (("lower_edge", {}), ("middle", heights)):
             for kind, deviations, pixel, draws in (
@@ -126,7 +126,8 @@ def main() -> None:
                 options = GeolocationOptions(object_heights=known)
                 geolocator = Geolocator(flight.camera, flight.mount, options)
                 drawn = [
-                    place(flight, geolocator, deviations, pixel, args.every, args.seed + draw) for draw in range(draws)
+                    place(flight, geolocator, deviations, pixel, args.every, [args.seed, number, draw])
+                    for draw in range(draws)
                 ]
                 for view in ("single", "filtered"):
                     key = f"{anchor}, {kind}, {view}"

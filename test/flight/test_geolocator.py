@@ -124,6 +124,19 @@ def test_pixels_outside_of_the_lens_are_refused():
     assert found.refusals == {"undistortion": 1}
 
 
+def test_the_depth_of_an_object_of_unknown_height_is_uncertain():
+    """A box 92 px wide at 25 / sin(45 deg) = 35.4 m is 7.07 m wide; 0.4 of it is added, for the lower edge only."""
+    box, sizes = [[274, 182, 366, 192]], {}
+    for name, known in (("edge", {}), ("middle", {0: 1e-6})):
+        options = GeolocationOptions(object_heights=known, pixel_std=0.0, anchor_std=0.0)
+        camera = CameraModel(640, 384, [[460.0, 0, 319.5], [0, 460, 191.5], [0, 0, 1]])
+        state = vehicle((0, 0, 25), (0, 0, 0))
+        sizes[name] = Geolocator(camera, mount(45), options).locate(box, [0], state).places[0].noise
+    np.testing.assert_allclose(sizes["middle"][:2, :2], np.eye(2) * 0.2**2, atol=1e-9)
+    wide = 92 * 25 / np.sin(np.pi / 4) / 460
+    np.testing.assert_allclose(sizes["edge"][:2, :2], np.eye(2) * (0.2**2 + (0.4 * wide) ** 2), rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("box", "by_edge", "by_middle"),
     [
@@ -204,7 +217,9 @@ def simulate(depression: float, count: int, seed: int) -> tuple[np.ndarray, np.n
     errors, covariances = [], []
     for _ in range(count):
         theta = rng.normal(0, SIGMA)
-        options = GeolocationOptions(ground_z=theta[HEIGHT], object_std_m=0.0, anchor_std=0.1, pixel_std=1.0)
+        options = GeolocationOptions(
+            ground_z=theta[HEIGHT], object_std_m=0.0, extent_std=0.0, anchor_std=0.1, pixel_std=1.0
+        )
         shift = rng.normal(0, [1.0, np.hypot(1.0, 0.1 * 10)])
         found = Geolocator(CAMERA, camera_mount, options).locate([box + np.tile(shift, 2)], [0], moved(truth, theta))
         errors.append(found.places[0].position - place)
@@ -227,7 +242,9 @@ def test_the_covariance_agrees_with_monte_carlo(depression):
 def test_known_variances_replace_the_options():
     exact = np.eye(3) * 1e-8
     state = vehicle(position_covariance=exact, attitude_covariance=exact)
-    options = GeolocationOptions(height_std_m=0.0, time_std_s=0.0, pixel_std=0.0, anchor_std=0.0, object_std_m=0.0)
+    options = GeolocationOptions(
+        height_std_m=0.0, time_std_s=0.0, pixel_std=0.0, anchor_std=0.0, object_std_m=0.0, extent_std=0.0
+    )
     box = [310, 172, 330, 192]
     sure = Geolocator(CAMERA, mount(45), options).locate([box], [0], state).places[0]
     unsure = Geolocator(CAMERA, mount(45), options).locate([box], [0], vehicle()).places[0]

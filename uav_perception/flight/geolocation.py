@@ -72,6 +72,8 @@ class GeolocationOptions:
         pixel_std: of the anchor in the image [px].
         anchor_std: the same as a part of the box's height, for what the box does not tell.
         object_std_m: of the anchor against the object's own middle, on the ground [m].
+        extent_std: the same as a part of the box's width on the ground, added where the object's height is not known:
+            the lower edge is the near side of an object of unknown depth.
         min_depression_deg: rays less steep than this are refused: a degree more or less moves them too far [deg].
         max_range_m: places farther away are refused [m].
         edge_margin: boxes that come nearer to the image's edge may be cut off and are refused [px]; 0 takes them all.
@@ -89,6 +91,7 @@ class GeolocationOptions:
     pixel_std: float = 1.0
     anchor_std: float = 0.05
     object_std_m: float = 0.2
+    extent_std: float = 0.4
     min_depression_deg: float = 5.0
     max_range_m: float = 500.0
     edge_margin: float = 1.0
@@ -250,7 +253,7 @@ class Geolocator:
             if self._cut_off(box, height is None):
                 place = "cut_off"
             else:
-                place = self._place(around, box[3] - box[1], height, state, pose, common)
+                place = self._place(around, box[2:] - box[:2], height, state, pose, common)
             if isinstance(place, str):
                 refusals[place] += 1
             places.append(None if isinstance(place, str) else place)
@@ -272,7 +275,7 @@ class Geolocator:
     def _place(
         self,
         rays: np.ndarray,
-        box_height: float,
+        box_size: np.ndarray,
         object_height: float | None,
         state: VehicleState,
         pose: CameraPose,
@@ -307,9 +310,11 @@ class Geolocator:
         turning = np.cross(state.angular_velocity, pose.lever) + scale * np.cross(pose.angular_velocity, direction)
         jacobian[:, TIME] = jacobian[:, POSITION] @ state.velocity + across @ turning
         pixel = scale * across @ (rays[1:] - direction).T
-        blur = np.diag([options.pixel_std**2, options.pixel_std**2 + (options.anchor_std * box_height) ** 2])
+        blur = np.diag([options.pixel_std**2, options.pixel_std**2 + (options.anchor_std * box_size[1]) ** 2])
         noise = pixel @ blur @ pixel.T
-        noise[[0, 1], [0, 1]] += options.object_std_m**2
+        width = box_size[0] * np.linalg.norm(pixel[:2, 0])  # on the ground [m]
+        unknown = 0.0 if object_height is not None else options.extent_std * width
+        noise[[0, 1], [0, 1]] += options.object_std_m**2 + unknown**2
         return Place(position, noise, jacobian, common)
 
     def _meet(
