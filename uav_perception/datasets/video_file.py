@@ -58,11 +58,16 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def frame_times(path: str | Path) -> np.ndarray:
-    """Presentation time of every frame [s], float64."""
-    times = []
+    """Presentation time of every frame [s], float64, increasing.
+
+    A decoder that holds frames back gives the last ones no time of their own; they follow at the nominal rate.
+    """
+    times: list[float] = []
     with _opened(Path(path)) as capture:
+        step = 1 / (capture.get(cv2.CAP_PROP_FPS) or _FALLBACK_FPS)
         while capture.grab():
-            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            times.append(time if not times or time > times[-1] else times[-1] + step)
     return np.array(times, float)
 
 
