@@ -5,8 +5,8 @@
 
 All arms start from the same warmed backbone (``--start``, a checkpoint trained without transformer: from nothing,
 LARMUV does not leave chance within the epochs that a benchmark can spend) and see the same clips in the same order.
-The teacher is a ResNet-50 (TSN) trained on the training clips first. A run that is done is not repeated, one that was killed
-goes on.
+The teacher is a ResNet-50 (TSN) trained on the training clips first. A run that is done is not repeated, one that was
+killed goes on.
 """
 
 from __future__ import annotations
