@@ -25,7 +25,7 @@ def larmuv(tmp_path_factory):
     network = described.build().eval()
     path = tmp_path_factory.mktemp("larmuv") / "larmuv.onnx"
     contract = contract_of(described, "larmuv", 10.0, 1.5, {})
-    export_network(network, described, contract, path, "streaming", half=False)
+    export_network(network, described, contract, path, "parts", half=False)
     return network, path
 
 

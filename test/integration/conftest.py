@@ -10,9 +10,9 @@ pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed; `make setup
 pytest.importorskip("uav_perception.msg", reason="the messages are not built; `make setup` builds them")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ros_context():
-    """rclpy, with the shipped transport profile, seeing this machine only."""
+    """rclpy, with the shipped transport profile, seeing this machine only; other tests start it for themselves."""
     import rclpy
 
     from uav_perception.nodes.transport import use_shipped_profile

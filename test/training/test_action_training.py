@@ -20,6 +20,14 @@ from uav_perception.training.checked import checked
 from uav_perception.training.errors import CheckpointError, RecipeError
 
 
+@pytest.fixture(scope="module", autouse=True)
+def same_threads():
+    """Sums depend on the number of threads in their last digits: runs in other processes take as many as this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+        yield
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("actions") / "set"

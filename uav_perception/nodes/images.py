@@ -219,5 +219,7 @@ class ImageTap:
 
 
 def full_name(info: object) -> str:
-    """The full name of the node behind an endpoint that the middleware reports."""
+    """The full name of the node behind an endpoint that the middleware reports; its name may come a moment later."""
+    if "UNKNOWN" in info.node_name:
+        return "a publisher"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
