@@ -123,7 +123,7 @@ class Client:
         try:
             assert client.wait_for_service(timeout), f"no service {name}"
             deadline = time.monotonic() + timeout
-            # A server that sees the request before the client's own reader loses its answer: asking again is the remedy.
+            # A server that sees the request before the client's own reader loses its answer: ask again.
             while time.monotonic() < deadline:
                 future = client.call_async(request)
                 again = min(time.monotonic() + 3.0, deadline)

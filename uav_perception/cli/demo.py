@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flight", type=Path, help="another rosbag2 folder (default: the shipped flight)")
     parser.add_argument("--model", default="gfl_light_sim.onnx", help="detector model (default: the shipped one)")
     parser.add_argument("--action-model", default="larmuv_sim.onnx", help="action model (default: the shipped one)")
+    parser.add_argument("--score-threshold", type=float, default=0.5, help="show detections from here (default 0.5)")
     parser.add_argument("--rate", type=float, default=1.0, help="speed of playing (default 1)")
     parser.add_argument("--separate", action="store_true", help="a process for each node instead of one for all")
 
@@ -38,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
     stay_on_this_machine()
     bag = Bag(flight)
     command = nodes_command(bag, args.model, args.action_model, args.separate)
+    # The nodes keep showing a tracked object down to a much lower score; a picture for newcomers shows what is sure.
+    for name in ("score_threshold", "track_low_score"):
+        command += ["-p", f"detector.{name}={args.score_threshold}"]
     print(f"Starting the nodes: uav-perception {' '.join(command[3:])}", flush=True)
     rclpy.init()
     try:
