@@ -27,11 +27,18 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
-    """Wait, and fail with a sentence when it takes too long."""
+    """Wait, and fail with a sentence when it takes too long. A key that diagnostics do not hold yet is waited for."""
     deadline = time.monotonic() + timeout
-    while not condition():
+    while not _holds(condition):
         assert time.monotonic() < deadline, f"waited {timeout} s in vain for: {what}"
-        time.sleep(0.02)
+        time.sleep(0.01)
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except KeyError:
+        return False
 
 
 class Nodes:

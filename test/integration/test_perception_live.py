@@ -207,6 +207,7 @@ def _broken_images():
     ("name", "message"), list(_broken_images()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_a_broken_image_is_counted_and_the_node_goes_on(client, camera, detections, perception, name, message):
+    wait_until(lambda: "failed" in client.values("uav1/detector"), 10, "the counts in diagnostics")
     failed = int(client.values("uav1/detector")["failed"])
 
     def refused() -> bool:
