@@ -1,16 +1,18 @@
 """Does distillation help on small objects? Student, FGD, LD, LD+Ours, BCKD, BCKD+Ours on simulated flights.
 
-    uav-perception simulate detection data/det_train --images 1600 --seed 101
-    python benchmarks/distillation_sim.py data/det_train
+    uav-perception simulate detection data/det_train --images 4000 --seed 101
+    uav-perception simulate detection data/det_val --images 300 --seed 202
+    uav-perception train detector --config config/recipes/sim_gfl_light.yaml --output runs/sim_gfl_light
+    python benchmarks/distillation_sim.py runs/sim_gfl_light/best.pt
 
-Everything is cut down to what one CPU core trains: crops of 192 px, a GFL on MobileNetV3-small with 32-channel neck and
-head as the student, a GFL on ResNet-18 with 64 channels as the teacher, all from scratch, AdamW with a one-cycle rate.
-The first images of the set are for training and the next ones, which show other scenes, for validation. The crops are
-fixed, so the teacher's answers to them (and to their mirror images) are computed once. The paper's own schedule is in
-config/recipes.
+Everything is cut down to what one CPU core trains. The teacher is the demo's detector (trained long, on full images);
+the student has the same backbone and pyramid levels, a narrower neck and head and a short training from scratch on
+fixed crops of the teacher's training images: AdamW, one-cycle rate, mirrored at random. The crops are fixed, so the
+teacher's answers to them and to their mirror images are computed once. Validation is on crops of scenes that neither
+saw. The paper's own schedule is in config/recipes.
 
-Runs that are in the result file already are skipped: the benchmark can be stopped and started again. Once the teacher
-is there, several processes can share the work; give each its own --seeds.
+Runs that are in the result file already are skipped: the benchmark can be stopped and started again, and several
+processes can share the work; give each its own --seeds.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import fcntl
 import json
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +35,15 @@ from uav_perception.datasets.detection_loading import ImageStore, collate
 from uav_perception.datasets.detection_transforms import Sample, flip, random_crop
 from uav_perception.distillation.distiller import Distiller, build_method
 from uav_perception.evaluation.detection import ImageTruth, coco_metrics, visdrone_metrics
-from uav_perception.files import replacing, write_json
+from uav_perception.files import write_json
 from uav_perception.inference.detections import Detections
 from uav_perception.inference.nms import nms
-from uav_perception.networks.detector import Detector, DetectorConfig, DetectorOutput
+from uav_perception.networks.detector import Detector, DetectorOutput
 from uav_perception.networks.heads.base import HeadOutput
 from uav_perception.provenance import provenance
+from uav_perception.training.checkpoints import load_detector
 
-STUDENT = {"backbone": "mobilenet_v3_small", "neck_channels": 32, "head_channels": 32, "groups": 8, "stacked_convs": 2}
-TEACHER = {"backbone": "resnet18", "neck_channels": 64, "head_channels": 64, "groups": 16, "stacked_convs": 3}
-SCRATCH = {"head": "gfl", "frozen_stages": 0, "norm_eval": False}
+STUDENT = {"neck_channels": 24, "head_channels": 24, "groups": 8}  # the rest is the teacher's
 # Arm: options of the distiller (None for plain training), changes to the student.
 ARMS = {
     "student": (None, {}),
@@ -58,32 +59,30 @@ SCORE_THRESHOLD, NMS_IOU, MAX_DETECTIONS = 0.05, 0.6, 500
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="simulated set with coco.json and images/")
-    parser.add_argument("--train-images", type=int, default=540, help="the first images; whole scenes of four")
-    parser.add_argument("--val-images", type=int, default=92, help="the images after them")
+    parser.add_argument("teacher", type=Path, help="checkpoint of the teacher")
+    parser.add_argument("--data", type=Path, default=Path("data/det_train"), help="simulated set to train on")
+    parser.add_argument("--val", type=Path, default=Path("data/det_val"), help="simulated set to measure on")
     parser.add_argument("--size", type=int, default=192, help="side of the crops [px]")
-    parser.add_argument("--train-crops", type=int, default=600)
-    parser.add_argument("--val-crops", type=int, default=184)
-    parser.add_argument("--epochs", type=int, default=8, help="of a student")
-    parser.add_argument("--teacher-epochs", type=int, default=6)
-    parser.add_argument("--teacher-crops", type=int, default=1200)
+    parser.add_argument("--train-crops", type=int, default=2000)
+    parser.add_argument("--val-crops", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of student, ld and ld_ours")
     parser.add_argument("--other-seeds", type=int, nargs="*", default=[0], help="of the other arms")
-    parser.add_argument("--work", type=Path, default=Path("runs/distillation_sim"), help="where the teacher is kept")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/distillation_sim.json"))
     return parser.parse_args()
 
 
-def crops(store: ImageStore, images: range, count: int, size: int, seed: int) -> list[Sample]:
-    """Fixed crops around objects, spread evenly over some images of a set."""
-    rng, found = np.random.default_rng(seed), []
+def crops(folder: Path, count: int, size: int, seed: int) -> tuple[list[Sample], tuple[str, ...]]:
+    """Fixed crops around objects, spread evenly over the images of a set, and the names of its classes."""
+    dataset = read_coco(folder / "coco.json", folder / "images")
+    store, rng, found = ImageStore(dataset), np.random.default_rng(seed), []
     for number in tqdm(range(count), desc="crops"):
-        sample = store.sample(images[number * len(images) // count])
+        sample = store.sample(number * len(dataset) // count)
         if sample is not None:
             found.append(random_crop(sample, size, size, focus=1.0, rng=rng))
-    return found
+    return found, dataset.class_names
 
 
 @dataclass(frozen=True)
@@ -238,38 +237,15 @@ class Results:
 
 def main() -> None:
     args = arguments()
-    setting = {k: v for k, v in vars(args).items() if isinstance(v, (int, float))} | {
-        "student": STUDENT,
-        "teacher": TEACHER,
-    }
+    setting = {k: v for k, v in vars(args).items() if isinstance(v, (int, float))} | {"student": STUDENT}
     results = Results(args.out, setting)
-
-    dataset = read_coco(args.data / "coco.json", args.data / "images")
-    last = args.train_images + args.val_images
-    if len(dataset) < last:
-        raise SystemExit(f"{args.data} holds {len(dataset)} images; {last} are needed.")
-    store, class_names = ImageStore(dataset), dataset.class_names
-    training = range(args.train_images)
-    samples = crops(store, training, args.train_crops, args.size, seed=1)
-    tests = crops(store, range(args.train_images, last), args.val_crops, args.size, seed=2)
-
-    torch.manual_seed(100)
-    teacher = Detector(DetectorConfig(num_classes=len(class_names), **SCRATCH, **TEACHER))
-    weights = args.work / f"teacher_{args.size}_{args.teacher_crops}x{args.teacher_epochs}.pt"
-    if weights.is_file():
-        teacher.load_state_dict(torch.load(weights, weights_only=True))
-        teacher_seconds = None
-    else:
-        start = time.process_time()
-        teacher_samples = crops(store, training, args.teacher_crops, args.size, seed=3)
-        train(teacher, teacher_samples, Schedule(args.teacher_epochs, args.batch, 1e-3, 100))
-        teacher_seconds = time.process_time() - start
-        with replacing(weights) as temporary:
-            torch.save(teacher.state_dict(), temporary)
+    samples, class_names = crops(args.data, args.train_crops, args.size, seed=1)
+    tests, _ = crops(args.val, args.val_crops, args.size, seed=2)
+    teacher = load_detector(args.teacher)
     if "teacher_metrics" not in results.read():
         metrics = evaluate(teacher, tests, class_names)
         objects = {"train": sum(len(s.boxes) for s in samples), "val": sum(len(s.boxes) for s in tests)}
-        results.update(teacher_metrics=metrics, teacher_cpu_seconds=teacher_seconds, objects=objects)
+        results.update(teacher_metrics=metrics, objects=objects)
         print("teacher", {name: metrics["coco"][name] for name in COLUMNS}, flush=True)
     answers = TeacherAnswers(teacher.eval(), samples)
 
@@ -281,7 +257,7 @@ def main() -> None:
             continue
         options, changes = ARMS[arm]
         torch.manual_seed(seed)
-        network = Detector(DetectorConfig(num_classes=len(class_names), **SCRATCH, **STUDENT, **changes))
+        network = Detector(replace(teacher.config, **STUDENT, **changes))
         distiller = None
         if options is not None:
             distiller = Distiller(teacher, build_method(options, network, teacher), network.head)

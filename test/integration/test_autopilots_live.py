@@ -27,11 +27,11 @@ def _px4_qos() -> QoSProfile:
 class Gated:
     """A detector behind a gate, with a camera."""
 
-    def __init__(self, run, client, models, namespace: str, gate: str) -> None:
+    def __init__(self, run, client, models, namespace: str, gate: str, *options: str) -> None:
         self.client = client
         self.name = f"/{namespace}/detector"
         self.nodes = run("--model", models["blobs"], "--nodes", "detector", "--namespace", namespace,
-                         "--image", f"/{namespace}/image", "-p", f"detector.gate={gate}")  # fmt: skip
+                         "--image", f"/{namespace}/image", "-p", f"detector.gate={gate}", *options)  # fmt: skip
         client.wait_for_state(self.name, "active")
         self.found = client.collect(DetectionArray, f"{self.name}/detections", results())
         self.camera = Camera(client, f"/{namespace}/image")
@@ -90,6 +90,30 @@ def test_a_gate_by_px4_opens_when_armed(run, client, models):
     gated.check(
         lambda: publisher.publish(messages.VehicleStatus(arming_state=2)),
         lambda: publisher.publish(messages.VehicleStatus(arming_state=1)),
+    )
+
+
+def test_a_gate_by_mavros_opens_in_a_mode(run, client, models):
+    messages = pytest.importorskip("mavros_msgs.msg", reason="mavros_msgs is not installed")
+    gated = Gated(run, client, models, "h8", "mavros_mode", "-p", "detector.gate_modes=GUIDED, AUTO.MISSION")
+    publisher = client.node.create_publisher(messages.State, "/h8/mavros/state", latched())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    gated.check(
+        lambda: publisher.publish(messages.State(mode="AUTO.MISSION")),
+        lambda: publisher.publish(messages.State(mode="AUTO.RTL")),
+    )
+
+
+def test_a_gate_by_px4_opens_in_a_mode(run, client, models):
+    messages = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    gated = Gated(run, client, models, "h9", "px4_mode", "-p", "detector.gate_modes=AUTO_MISSION")
+    topic = px4_topic("/h9/fmu/out", "vehicle_status", messages.VehicleStatus)
+    publisher = client.node.create_publisher(messages.VehicleStatus, topic, _px4_qos())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    status = messages.VehicleStatus
+    gated.check(
+        lambda: publisher.publish(status(nav_state=status.NAVIGATION_STATE_AUTO_MISSION)),
+        lambda: publisher.publish(status(nav_state=status.NAVIGATION_STATE_AUTO_RTL)),
     )
 
 

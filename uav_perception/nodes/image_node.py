@@ -35,7 +35,8 @@ class ImageNode(ManagedNode):
 
     def open_gate(self) -> None:
         """Let images through as the parameters of `GATE_PARAMETERS` say; without this call all pass."""
-        self._gate = Gate(self, *(str(self.parameters[name]) for name in ("gate", "mavros_prefix", "px4_prefix")))
+        names = ("gate", "mavros_prefix", "px4_prefix", "gate_modes")
+        self._gate = Gate(self, *(str(self.parameters[name]) for name in names))
 
     def close_gate(self) -> None:
         """End the gate's subscription."""

@@ -24,6 +24,7 @@ from uav_perception.files import write_json, write_text
 from uav_perception.networks.decode import DecodeConfig
 from uav_perception.networks.detector import Detector, DetectorConfig
 from uav_perception.provenance import provenance
+from uav_perception.training.bfloat16 import compute_in_bfloat16
 from uav_perception.training.checkpoints import load_detector
 from uav_perception.training.detector_module import DetectorModule, TrainingConfig, Validation
 from uav_perception.training.epoch_state import EpochState
@@ -129,6 +130,9 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
     if initial.checkpoint:
         copied = start_from(detector, load_detector(initial.checkpoint))
         _log.info("The detector starts with %d tensors of %s.", copied, initial.checkpoint)
+    if config.bfloat16_convolutions:
+        compute_in_bfloat16(detector.neck)
+        compute_in_bfloat16(detector.head)
     module = DetectorModule(
         detector,
         config,
