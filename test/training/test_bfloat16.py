@@ -8,7 +8,9 @@ from uav_perception.training.bfloat16 import compute_in_bfloat16
 
 def test_dense_convolutions_agree_with_float32_to_bfloat16s_precision():
     torch.manual_seed(0)
-    exact = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 4, 1, stride=2))
+    exact = nn.Sequential(
+        nn.Conv2d(8, 16, 3, padding=1), nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 4, 1, stride=2)
+    )
     quick = copy.deepcopy(exact)
     assert compute_in_bfloat16(quick) == 2  # the depthwise one stays as it is
     images = torch.randn(2, 8, 16, 16)
