@@ -173,7 +173,7 @@ def test_parameters_change_while_the_network_runs(client, camera, detections):
         ("score_threshold", 1.5, "score_threshold"),
         ("score_threshold", float("nan"), "score_threshold"),
         ("score_threshold", "high", "score_threshold must be of type float, but got 'high'."),
-        ("max_detections", 0, "max_detections"),
+        ("max_detections", -1, "max_detections"),
         ("model", "/other.onnx", "model can be changed only while the node is unconfigured"),
         ("backend", "abacus", "backend must be one of onnxruntime"),
         ("autostart", False, "read-only"),

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from uav_perception.msg import ActionArray, ActionLabel, DetectionArray
 
 from uav_perception.frames.compressed import encode_jpeg
+from uav_perception.inference.contract import read_contract, write_contract
 from uav_perception.nodes.conversions import from_time, to_header
 from uav_perception.nodes.qos import results, sensor
 
@@ -104,6 +106,25 @@ def test_the_newest_image_wins_and_the_overtaken_ones_are_counted(run, client, m
     values = {name: int(client.values("a4/detector")[name]) for name in ("received", "processed", "dropped", "failed")}
     assert values["received"] == values["processed"] + values["dropped"] + values["failed"]
     assert nodes.is_alive()
+
+
+def test_the_limits_that_the_models_contract_names_hold_until_a_parameter_says_otherwise(run, client, models, tmp_path):
+    strict = tmp_path / "strict.onnx"
+    strict.write_bytes(models["blobs"].read_bytes())
+    contract = read_contract(strict)
+    write_contract(strict, replace(contract, decoder_options={**contract.decoder_options, "score_threshold": 0.95}))
+    run("--model", strict, "--nodes", "detector", "--image", "/b1/image", "--namespace", "b1",
+        "-p", "detector.tracking=false")  # fmt: skip
+    client.wait_for_state("/b1/detector", "active")
+    found = client.collect(DetectionArray, "/b1/detector/detections", results())
+    camera = Camera(client, "/b1/image")
+    camera.wait_for_subscribers()
+    wait_until(lambda: client.node.count_publishers("/b1/detector/detections") == 1, 10, "the detector's publisher")
+    for index, (threshold, expected) in enumerate([(0.0, 0), (0.5, 1), (0.0, 0)]):
+        assert client.set_parameter("/b1/detector", "score_threshold", threshold) == (True, "")
+        camera.send(blob(), NOW + index * SECOND)
+        wait_until(lambda count=index + 1: len(found) == count, 10, "the detections")
+        assert len(found[-1].detections) == expected
 
 
 def test_incompatible_quality_of_service_is_explained_with_the_remedy(run, client, models):

@@ -26,10 +26,32 @@ PARAMETERS = (
     *MODEL_PARAMETERS,
     *GATE_PARAMETERS,
     *REPORT_PARAMETERS,
-    Parameter("score_threshold", 0.3, "Detections below this score are left out.", minimum=0.0, maximum=1.0),
-    Parameter("iou_threshold", 0.6, "Overlap from which the weaker of two boxes falls.", minimum=0.0, maximum=1.0),
-    Parameter("class_agnostic", False, "Boxes of different classes suppress each other too."),
-    Parameter("max_detections", 300, "Most detections in one message, the best ones.", minimum=1, maximum=10000),
+    Parameter(
+        "score_threshold",
+        0.0,
+        "Detections below this score are left out; 0 takes the model's own (0.3 where it says none).",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    Parameter(
+        "iou_threshold",
+        0.0,
+        "Overlap from which the weaker of two boxes falls; 0 takes the model's own (0.6 where it says none).",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+    Parameter(
+        "class_agnostic",
+        False,
+        "Boxes of different classes suppress each other too; those of a model whose contract asks for it always do.",
+    ),
+    Parameter(
+        "max_detections",
+        0,
+        "Most detections in one message, the best ones; 0 takes the model's own (500 where it says none).",
+        minimum=0,
+        maximum=10000,
+    ),
     Parameter("max_rate", 0.0, "Most images looked at in a second [Hz]; 0 for all.", minimum=0.0, maximum=1000.0),
     Parameter(
         "tile_size",
@@ -95,6 +117,7 @@ class DetectorNode(ImageNode):
 
     def __init__(self, hub: ImageHub | None = None, **options: object) -> None:
         self._detector: Detector | None = None
+        self._models_own: dict[str, float | bool | int] = {}
         self._tracker: Tracker | None = None
         self._pipeline: Pipeline[Picture] | None = None
         self._outputs: dict[str, object] = {}
@@ -115,6 +138,8 @@ class DetectorNode(ImageNode):
             contract_file=values["contract"] or None,
             options=backend_options(values),
         )
+        names = ("score_threshold", "iou_threshold", "class_agnostic", "max_detections")
+        self._models_own = {name: getattr(self._detector, name) for name in names}
         self._tracker = Tracker(self._tracker_options()) if values["tracking"] else None
         self._apply_thresholds()
         self._detector.warm_up()
@@ -197,17 +222,20 @@ class DetectorNode(ImageNode):
                 ) from error
             self._outputs["vision"] = self.create_publisher(Detection2DArray, "~/detections_vision", results())
 
+    def _limit(self, name: str):
+        """A limit of detections: the parameter's, or the model's own where the parameter is 0."""
+        return self.parameters[name] or self._models_own[name]
+
     def _tracker_options(self) -> TrackerOptions:
-        names = ("score_threshold", "track_low_score", "max_lost", "camera_motion")
-        return tracker_options(*(self.parameters[name] for name in names))
+        others = (self.parameters[name] for name in ("track_low_score", "max_lost", "camera_motion"))
+        return tracker_options(self._limit("score_threshold"), *others)
 
     def _apply_thresholds(self) -> None:
         detector = self._detector
-        detector.iou_threshold = self.parameters["iou_threshold"]
-        detector.class_agnostic = self.parameters["class_agnostic"]
-        detector.max_detections = self.parameters["max_detections"]
+        for name in ("iou_threshold", "class_agnostic", "max_detections"):
+            setattr(detector, name, self._limit(name))
         if self._tracker is None:
-            detector.score_threshold = self.parameters["score_threshold"]
+            detector.score_threshold = self._limit("score_threshold")
         else:  # the tracker's second stage lives on weak detections, and leaves out those that belong to no track
             self._tracker.options = self._tracker_options()
             detector.score_threshold = self._tracker.options.low_score
