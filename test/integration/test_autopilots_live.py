@@ -1,4 +1,4 @@
-"""Gates, reports and PX4's topics with the autopilots' own messages; each test says which package it misses."""
+"""With messages that are not on PyPI: gates, reports, PX4's topics, vision_msgs; each test says what it misses."""
 
 from __future__ import annotations
 
@@ -195,3 +195,43 @@ def test_px4_places_targets_from_its_own_topics_and_frames(run, client):
     assert (target.position.x, target.position.y, target.position.z) == pytest.approx((3.0, 10.0, 0.0), abs=0.02)
     assert target.altitude == pytest.approx(547.0, abs=0.05)
     assert target.latitude == pytest.approx(47.0 + 10.0 / 111_170, abs=2e-7)
+
+
+def test_detections_go_out_as_vision_msgs_too(run, client, models):
+    messages = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not installed")
+    run("--model", models["blobs"], "--nodes", "detector", "--namespace", "h10", "--image", "/h10/image",
+        "-p", "detector.vision_msgs=true")  # fmt: skip
+    client.wait_for_state("/h10/detector", "active")
+    mirrored = client.collect(messages.Detection2DArray, "/h10/detector/detections_vision", results())
+    ours = client.collect(DetectionArray, "/h10/detector/detections", results())
+    camera = Camera(client, "/h10/image")
+    camera.wait_for_subscribers()
+    wait_until(lambda: client.node.count_publishers("/h10/detector/detections_vision") == 1, 10, "the publisher")
+    for index in range(6):
+        camera.send(blob(), NOW + index * SECOND // 10)
+        time.sleep(0.1)
+    wait_until(lambda: bool(mirrored) and bool(mirrored[-1].detections[0].id), 10, "detections with a track")
+    header = mirrored[-1].header
+    assert header.frame_id == "camera_optical_frame"
+    (mirror,) = mirrored[-1].detections
+    (detection,) = next(message for message in ours if message.header == header).detections
+    assert mirror.header == header and mirror.id == str(detection.track_id)
+    assert (mirror.results[0].hypothesis.class_id, mirror.results[0].hypothesis.score) == pytest.approx(
+        ("blob", detection.score)
+    )
+    half_width, half_height = mirror.bbox.size_x / 2, mirror.bbox.size_y / 2
+    x, y = mirror.bbox.center.position.x, mirror.bbox.center.position.y
+    corners = (x - half_width, y - half_height, x + half_width, y + half_height)
+    assert corners == pytest.approx((detection.x_min, detection.y_min, detection.x_max, detection.y_max), abs=1e-3)
+
+
+def test_vision_msgs_that_are_not_installed_are_refused_with_the_remedy(run, client, models):
+    try:
+        import vision_msgs  # noqa: F401
+    except ModuleNotFoundError:
+        nodes = run("--model", models["blobs"], "--nodes", "detector", "--namespace", "h11",
+                    "-p", "detector.vision_msgs=true")  # fmt: skip
+        nodes.wait_for("cannot configure: the parameter vision_msgs is true, but vision_msgs is not installed")
+        assert client.state("/h11/detector") == "unconfigured"
+    else:
+        pytest.skip("vision_msgs is installed here")

@@ -90,3 +90,29 @@ def test_every_item_is_accounted_for_under_load(writers):
     counts = worker.counts
     assert counts["received"] == 2000 * writers == counts["processed"] + counts["dropped"]
     worker.stop()
+
+
+def test_lanes_keep_an_item_each_and_the_one_that_waits_longest_comes_first():
+    worker, seen, _, entered, gate = _gated()
+    worker.put(1)
+    assert entered.wait(10)
+    for item, lane in ((2, "frame"), (3, "track"), (4, "frame"), (5, "frame")):
+        worker.put(item, lane)
+    gate.set()
+    assert worker.wait_idle(10)
+    assert seen == [1, 5, 3]
+    assert worker.counts == {"received": 5, "processed": 3, "dropped": 2, "failed": 0}
+    worker.stop()
+
+
+def test_clearing_drops_what_waits_in_every_lane():
+    worker, seen, _, entered, gate = _gated()
+    worker.put(1)
+    assert entered.wait(10)
+    worker.put(2, "frame")
+    worker.put(3, "track")
+    worker.clear()
+    gate.set()
+    assert worker.wait_idle(10)
+    assert seen == [1] and worker.counts["dropped"] == 2
+    worker.stop()

@@ -11,7 +11,7 @@ from uav_perception.actions.recogniser import Recogniser, RecogniserOptions
 from uav_perception.inference.detections import Detections
 from uav_perception.msg import ActionArray, ClassNames, DetectionArray
 from uav_perception.nodes import conversions
-from uav_perception.nodes.diagnostics import WARN, Health
+from uav_perception.nodes.diagnostics import WARN, Health, worst
 from uav_perception.nodes.gate import GATE_PARAMETERS
 from uav_perception.nodes.image_node import ImageNode
 from uav_perception.nodes.images import ImageHub
@@ -73,17 +73,17 @@ PARAMETERS = (
 
 @dataclass(frozen=True)
 class Look:
-    """One image to judge, with the objects found in it when actors are judged."""
+    """One image to judge: its actors when there are detections, else the whole of it."""
 
     picture: Picture
-    detections: DetectionArray | None
+    detections: DetectionArray | None = None
 
 
 class ActionNode(ImageNode):
-    """Publishes ``~/actions`` for every tick, and its latched ``~/class_names``.
+    """Publishes ``~/actions`` for every tick of a scope, and its latched ``~/class_names``.
 
-    With scope ``frame`` it needs images only. Otherwise it waits for the detections of an image (topic
-    ``detector/detections``), and judges image and actors together.
+    The whole image needs images only. Actors are judged when the detections of an image have come (topic
+    ``detector/detections``). With scope ``both`` neither waits for the other.
 
     Args:
         hub: the process's image subscriptions; None for one of its own.
@@ -183,8 +183,8 @@ class ActionNode(ImageNode):
         if self.parameters["scope"] != "frame":
             values["detections_without_image"] = self._waiting.unmatched
             if not self.get_publishers_info_by_topic(self.resolve_topic_name("detector/detections")):
-                text = f"nobody publishes {self.resolve_topic_name('detections')}, so no actor can be judged"
-                health = Health(WARN, text, health.values)
+                text = f"nobody publishes {self.resolve_topic_name('detector/detections')}, so no actor can be judged"
+                health = worst(health, Health(WARN, text))
         return self.input_health(Health(health.level, health.message, {**health.values, **values}))
 
     def _take_picture(self, picture: Picture) -> None:
@@ -197,9 +197,9 @@ class ActionNode(ImageNode):
             # The recogniser sees the jump in the stamps and drops its windows by itself.
             self.get_logger().info("time went back; the window starts anew")
             self._waiting.clear()
-        if self.parameters["scope"] == "frame":
-            self._hand_over(picture, None)
-        else:
+        if self.parameters["scope"] != "track":
+            self._pipeline.worker.put(Look(picture), lane="frame")
+        if self.parameters["scope"] != "frame":
             self._pair(self._waiting.add_left(picture.stamp_ns, picture))
 
     def _take_detections(self, message: DetectionArray) -> None:
@@ -207,22 +207,17 @@ class ActionNode(ImageNode):
 
     def _pair(self, pair: tuple[Picture, DetectionArray] | None) -> None:
         if pair is not None:
-            self._hand_over(*pair)
-
-    def _hand_over(self, picture: Picture, detections: DetectionArray | None) -> None:
-        self._pipeline.worker.put(Look(picture, detections))
+            self._pipeline.worker.put(Look(*pair), lane="track")
 
     def _judge(self, look: Look) -> None:
         """On the worker's thread: judge and publish."""
         picture, recogniser = look.picture, self._recogniser
         frame = picture.frame()
-        found = []
-        if look.detections is None or self.parameters["scope"] == "both":
+        if look.detections is None:
             whole = recogniser.update(frame.image, picture.time_ns)
-            found += [whole] if whole is not None else []
-        if look.detections is not None:
-            actors = self._actors(look.detections)
-            found += recogniser.update_tracks(frame.image, picture.time_ns, actors)
+            found = [] if whole is None else [whole]
+        else:
+            found = recogniser.update_tracks(frame.image, picture.time_ns, self._actors(look.detections))
         if not found:
             return  # no tick falls on this image
         header = conversions.to_header(picture.stamp_ns, picture.frame_id)

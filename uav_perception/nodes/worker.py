@@ -1,4 +1,4 @@
-"""A thread with a one-slot mailbox: the newest item wins, and every item that was overtaken is counted."""
+"""A thread with a mailbox: the newest item wins, and every item that was overtaken is counted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ Item = TypeVar("Item")
 class NewestWorker(Generic[Item]):
     """Processes items on a thread of its own, always the newest one.
 
-    An item that waits is replaced by a newer one and counted as dropped. An exception in ``process`` is handed to
-    ``on_error`` and counted; the thread goes on with the next item.
+    An item that waits is replaced by a newer one and counted as dropped. Items of different lanes do not replace each
+    other: one of each may wait, and the lane that has waited longest comes first. An exception in ``process`` is handed
+    to ``on_error`` and counted; the thread goes on with the next item.
 
     Args:
         process: called with one item at a time, on the worker's thread.
@@ -26,7 +27,7 @@ class NewestWorker(Generic[Item]):
         self._process = process
         self._on_error = on_error
         self._condition = threading.Condition()
-        self._item: Item | None = None
+        self._waiting: dict[str, Item] = {}  # by lane, in the order in which the lanes began to wait
         self._stopping = False
         self._busy_since: float | None = None
         self._received = 0
@@ -52,22 +53,20 @@ class NewestWorker(Generic[Item]):
         with self._condition:
             return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
-    def put(self, item: Item) -> None:
+    def put(self, item: Item, lane: str = "") -> None:
         """Hand over an item; never waits for the network. After `stop` the item counts as dropped."""
         with self._condition:
             self._received += 1
-            if self._stopping or self._item is not None:
+            if self._stopping or lane in self._waiting:
                 self._dropped += 1
             if not self._stopping:
-                self._item = item
+                self._waiting[lane] = item
                 self._condition.notify_all()
 
     def clear(self) -> None:
-        """Forget the waiting item, when there is one, and count it as dropped."""
+        """Forget what waits, and count it as dropped."""
         with self._condition:
-            if self._item is not None:
-                self._item = None
-                self._dropped += 1
+            self._drop_waiting()
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing waits and nothing is being processed.
@@ -79,10 +78,10 @@ class NewestWorker(Generic[Item]):
             Whether the worker became idle in time.
         """
         with self._condition:
-            return self._condition.wait_for(lambda: self._item is None and self._busy_since is None, timeout)
+            return self._condition.wait_for(lambda: not self._waiting and self._busy_since is None, timeout)
 
     def stop(self, timeout: float = 10.0) -> bool:
-        """End the thread after the item in work; a waiting one is dropped.
+        """End the thread after the item in work; what waits is dropped.
 
         Args:
             timeout: the longest wait for the item in work [s].
@@ -92,21 +91,23 @@ class NewestWorker(Generic[Item]):
         """
         with self._condition:
             self._stopping = True
-            if self._item is not None:
-                self._item = None
-                self._dropped += 1
+            self._drop_waiting()
             self._condition.notify_all()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _drop_waiting(self) -> None:
+        self._dropped += len(self._waiting)
+        self._waiting.clear()
+
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._stopping or self._item is not None)
+                self._condition.wait_for(lambda: self._stopping or self._waiting)
                 if self._stopping:
                     return
-                item, self._item = self._item, None
+                item = self._waiting.pop(next(iter(self._waiting)))
                 self._busy_since = time.monotonic()
             failed = False
             try:
