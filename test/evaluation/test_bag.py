@@ -132,14 +132,35 @@ def test_topics_are_checked(tmp_path):
         writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
     with pytest.raises(RecordingError, match="has no image topic"):
         Bag(tmp_path / "none")
-    with Writer(tmp_path / "two", version=9) as writer:
-        for topic in ("/left/image_raw", "/right/image_raw"):
-            writer.add_connection(topic, "sensor_msgs/msg/Image", typestore=store)
+    write_topics(tmp_path / "two", "/left/image_raw", "/right/image_raw")
     with pytest.raises(RecordingError, match=r"several image topics: /left/image_raw, /right/image_raw\. Choose one"):
         Bag(tmp_path / "two")
     assert Bag(tmp_path / "two", "/left/image_raw").topic == "/left/image_raw"
     with pytest.raises(RecordingError, match="There is no bag"):
         Bag(tmp_path / "nowhere")
+
+
+def write_topics(path, *filled, empty=()):
+    """One image on each filled topic; the empty ones are there without messages."""
+    store = typestore()
+    with Writer(path, version=9) as writer:
+        for topic in (*filled, *empty):
+            compressed = topic.endswith("/compressed")
+            kind = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
+            connection = writer.add_connection(topic, kind, typestore=store)
+            if topic in filled:
+                message = image_message(START_NS, scene(0)[0], compressed)
+                writer.write(connection, START_NS, store.serialize_cdr(message, kind))
+    return path
+
+
+def test_topics_without_messages_are_no_choice(tmp_path):
+    path = write_topics(tmp_path / "a", "/cam/image_raw", empty=("/cam/image_raw/compressed", "/rear/image_raw"))
+    assert Bag(path).topic == "/cam/image_raw"
+    with pytest.raises(RecordingError, match=r"/rear/image_raw of the bag .*a holds no images"):
+        Bag(path, "/rear/image_raw")
+    with pytest.raises(RecordingError, match=r"/cam/image_raw of the bag .*b holds no images"):
+        Bag(write_topics(tmp_path / "b", empty=("/cam/image_raw",)))
 
 
 def test_a_folder_of_flights_becomes_all_of_them_with_unique_names(tmp_path):
@@ -153,6 +174,11 @@ def test_a_folder_of_flights_becomes_all_of_them_with_unique_names(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordingError, match="nothing that can be evaluated"):
         find_recordings([tmp_path / "empty"])
+
+
+def test_names_stay_unique_where_one_looks_like_a_repeated_one(tmp_path):
+    paths = [write_flight(tmp_path / folder, count=1) for folder in ("x/a", "y/a", "z/a-2")]
+    assert [r.name for r in find_recordings(paths)] == ["a", "a-3", "a-2"]
 
 
 def test_a_named_truth_topic_must_be_there_and_hold_truth(tmp_path):
@@ -173,7 +199,7 @@ def test_reads_bags_of_ros_1(tmp_path):
     path = tmp_path / "flight.bag"
     with Ros1Writer(path) as writer:
         connection = writer.add_connection("/camera/image_raw", "sensor_msgs/msg/Image", typestore=store)
-        for i in range(3):
+        for i in range(5):
             stamp = START_NS + i * STEP_NS
             time = t["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
             image, _ = scene(i)
@@ -186,8 +212,12 @@ def test_reads_bags_of_ros_1(tmp_path):
                 step=image.shape[1] * 3,
                 data=image.reshape(-1),
             )
-            writer.write(connection, stamp, store.serialize_ros1(message, "sensor_msgs/msg/Image"))
-    for image in Bag(path).images():
-        assert image.stamp_ns == START_NS + image.index * STEP_NS
+            data = bytes(store.serialize_ros1(message, "sensor_msgs/msg/Image"))
+            writer.write(connection, stamp, data[: {3: 10, 4: len(data) // 2}.get(i, len(data))])
+    images = list(Bag(path).images())
+    assert [image.stamp_ns for image in images] == [START_NS + i * STEP_NS for i in range(5)]
+    for image in list(Bag(path).images())[:3]:
         np.testing.assert_array_equal(image.decode().image, scene(image.index)[0])
-    assert len(Bag(path)) == 3
+    for image in images[3:]:
+        with pytest.raises(FrameError, match="is damaged"):
+            image.decode()

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from uav_perception.evaluation.latency import latency_histogram, latency_summary, throughput
+from uav_perception.evaluation.measures import timing
+from uav_perception.evaluation.record import Accounting, FlightRecord
 
 
 def test_summary_by_hand():
@@ -25,3 +27,20 @@ def test_throughput_is_compared_with_the_backend():
     assert found["backend_images_per_second"] == pytest.approx(12.5)
     assert found["share_of_backend"] == pytest.approx(0.8)
     assert throughput(0, 0.0, np.zeros(0))["share_of_backend"] is None
+
+
+def test_latency_of_recordings_that_differ_in_their_steps():
+    """A flight is tracked, single pictures are not; the time of an image is the sum of its own steps."""
+    flight = {"decode": [9.0, 9.0], "inference": [10.0, 20.0], "tracking": [1.0, 2.0]}
+    pictures = {"decode": [9.0], "inference": [30.0]}
+    records = [
+        FlightRecord(
+            name, Accounting(n, n, 0, 0), (), timings_ms={k: np.array(v) for k, v in steps.items()}, wall_s=1.0
+        )
+        for name, n, steps in (("flight", 2, flight), ("pictures", 1, pictures))
+    ]
+    found = timing(records)
+    assert found["stages_ms"]["total"]["count"] == 3
+    assert found["stages_ms"]["total"]["p50"] == 22.0
+    assert found["stages_ms"]["total"]["max"] == 30.0
+    assert timing([])["stages_ms"]["total"]["count"] == 0

@@ -143,6 +143,68 @@ def test_hmdb51_layout(models, tmp_path):
     assert metrics["clips"]["confusion"]["counts"][0][:2] == [2, 0]
 
 
+def test_ucf101_layout(models, tmp_path):
+    """Two classes spelled as the model has them but for letter case, the videos in ``UCF-101/``, two splits."""
+    root = tmp_path / "UCF101"
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("1 Walk\n2 Run\n")
+    for label, light in (("Walk", False), ("Run", True)):
+        for k in range(1, 4):
+            name = f"{label}/v_{label}_g0{k}_c01.avi"
+            # The third run is dark: the model takes it for walking.
+            write_video(root / "UCF-101" / name, 12, lambda i, lit=light and k < 3: lit)
+    names = [f"{label}/v_{label}_g0{k}_c01.avi" for label in ("Walk", "Run") for k in range(1, 4)]
+    (lists / "testlist01.txt").write_text("\n".join(names))
+    (lists / "testlist02.txt").write_text("\n".join(names[:5]))
+    (lists / "trainlist01.txt").write_text(f"{names[0]} 1\n{names[5]} 2\n")
+    arguments = (root, "--action-model", models[1])
+    test = evaluated(tmp_path / "test", *arguments)
+    assert test["clips"]["clips"] == 6
+    assert test["clips"]["top1"] == pytest.approx(5 / 6)
+    assert test["clips"]["mean_class_accuracy"] == pytest.approx((1 + 2 / 3) / 2)
+    assert test["clips"]["per_class"]["run"] == {"accuracy": pytest.approx(2 / 3), "clips": 3}
+    assert test["clips"]["confusion"]["counts"] == [[2, 1, 0], [0, 3, 0], [0, 0, 0]]
+    assert evaluated(tmp_path / "split", *arguments, "--split", 2)["clips"]["top1"] == 1.0
+    assert evaluated(tmp_path / "train", *arguments, "--part", "train")["clips"]["top1"] == 0.5
+    assert main(["evaluate", str(root), "--action-model", str(models[1]), "--out", str(tmp_path / "o"), "--split", "3"])
+
+
+def test_pictures_of_one_name_in_several_folders_keep_their_own_truth(models, tmp_path):
+    """As data sets of videos converted to COCO have them: each sequence begins with its own 0001."""
+    for name in ("a", "b"):
+        write_pictures(tmp_path / "images" / name, 6)
+    files = [(f"{name}/{i + 1:04d}.png", i) for name in ("a", "b") for i in range(6)]
+    data = {
+        "images": [{"id": n, "file_name": file, "width": WIDTH, "height": HEIGHT} for n, (file, _) in enumerate(files)],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            # Only the second sequence was annotated.
+            {"id": n + 1, "image_id": n, "category_id": 1, "bbox": list(car(i)), "area": CELL**2, "iscrowd": 0}
+            for n, (file, i) in enumerate(files)
+            if file.startswith("b/")
+        ],
+    }
+    (tmp_path / "set.json").write_text(json.dumps(data))
+    metrics = evaluated(tmp_path / "out", tmp_path / "set.json", "--model", models[0])
+    assert metrics["detection"]["images"] == 12
+    assert metrics["detection"]["coco"]["per_class"]["car"]["truths"] == 6
+    # Six false ones of the first sequence before six right ones of the same score: precision 6 / 12 at every recall.
+    assert metrics["detection"]["coco"]["per_class"]["car"]["AP50"] == pytest.approx(0.5)
+    arguments = ["evaluate", str(tmp_path / "images/a"), "--model", str(models[0]), "--out", str(tmp_path / "o")]
+    assert main([*arguments, "--truth", str(tmp_path / "set.json")]) == 1
+
+
+def test_a_data_set_that_cannot_be_read_does_not_stop_the_others(models, tmp_path, capsys):
+    write_pictures(tmp_path / "all/shots", 2)
+    (tmp_path / "all/notes.json").write_text("{}")
+    assert main(["evaluate", str(tmp_path / "all"), "--model", str(models[0]), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert "shots: 2 images = 2 processed" in said.out
+    assert "notes FAILED:" in said.err
+    assert "notes.json is no COCO file with images" in said.err
+
+
 def test_unreadable_pictures_are_counted(models, tmp_path):
     write_pictures(tmp_path / "shots", 4)
     (tmp_path / "shots/0002.png").write_bytes(b"no picture")

@@ -121,3 +121,10 @@ def test_missing_files_and_unknown_formats(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(TruthError, match=r"holds no \.txt files"):
         read_truth(tmp_path / "empty", "x")
+
+
+def test_coco_with_pictures_of_one_name_cannot_be_told_apart(tmp_path):
+    images = [{"id": i, "file_name": f"{folder}/0001.jpg"} for i, folder in enumerate("ab")]
+    (tmp_path / "t.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    with pytest.raises(TruthError, match=r"holds 1 names of pictures more than once, such as '0001'"):
+        read_truth(tmp_path / "t.json", "flight")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
+from rosbags.serde import SerdeError
+from rosbags.typesys.store import Typestore
 
 from uav_perception.evaluation.errors import RecordingError
 from uav_perception.evaluation.source import EncodedImage, Source
@@ -91,28 +95,35 @@ class Bag(Source):
         self.name = self.path.stem if self.path.is_file() else self.path.resolve().name
         with opened(self.path) as reader:
             self.topics = {c.topic: c.msgtype for c in reader.connections}
-            self.topic = _choose_topic(self.topics, topic, self.path)
-            self._count = sum(c.msgcount for c in reader.connections if c.topic == self.topic)
+            counts = Counter()
+            for connection in reader.connections:
+                counts[connection.topic] += connection.msgcount
+            self.topic = _choose_topic(self.topics, counts, topic, self.path)
+            self._count = counts[self.topic]
+        if not self._count:
+            raise RecordingError(f"The topic {self.topic} of the bag {self.path} holds no images.")
 
     def __len__(self) -> int:
         return self._count
 
     def images(self) -> Iterator[EncodedImage]:
         """See :meth:`Source.images`."""
-        index = 0
+        count = 0
         with opened(self.path) as reader:
             connections = [c for c in reader.connections if c.topic == self.topic]
-            for index, (connection, recorded_ns, data) in enumerate(messages(reader, connections, self.path)):
-                decode = partial(_decode, reader, data, connection.msgtype)
-                yield EncodedImage(index, "", _stamp(reader, data, connection.msgtype, recorded_ns), decode)
-        if index + 1 < self._count:
+            ros1 = None if reader.is2 else reader.typestore
+            for connection, recorded_ns, data in messages(reader, connections, self.path):
+                decode = partial(_decode, ros1, data, connection.msgtype)
+                yield EncodedImage(count, "", _stamp(ros1, data, connection.msgtype, recorded_ns), decode)
+                count += 1
+        if count < self._count:
             raise RecordingError(
-                f"The bag {self.path} says it holds {self._count} images on {self.topic}, but only {index + 1} can be "
+                f"The bag {self.path} says it holds {self._count} images on {self.topic}, but only {count} can be "
                 "read; a storage file was cut off or replaced. Repair it with `ros2 bag reindex` or `mcap recover`."
             )
 
 
-def _choose_topic(topics: dict[str, str], wanted: str | None, path: Path) -> str:
+def _choose_topic(topics: dict[str, str], counts: Mapping[str, int], wanted: str | None, path: Path) -> str:
     images = sorted(t for t, kind in topics.items() if kind in (IMAGE, COMPRESSED_IMAGE))
     listing = ", ".join(f"{t} ({kind})" for t, kind in sorted(topics.items())) or "nothing"
     if wanted is not None:
@@ -126,27 +137,36 @@ def _choose_topic(topics: dict[str, str], wanted: str | None, path: Path) -> str
         return wanted
     if not images:
         raise RecordingError(f"The bag {path} has no image topic. It holds: {listing}.")
-    # A camera recorded both raw and compressed is one camera; the compressed stream is faster to read.
-    cameras = {t.removesuffix("/compressed"): t for t in images}
+    # A camera recorded both raw and compressed is one camera; the compressed stream is faster to read. A topic that
+    # nobody published on while the bag was recorded is there without messages.
+    filled = [t for t in images if counts[t]] or images
+    cameras = {t.removesuffix("/compressed"): t for t in filled}
     if len(cameras) > 1:
         raise RecordingError(
-            f"The bag {path} has several image topics: {', '.join(images)}. Choose one with --image-topic."
+            f"The bag {path} has several image topics: {', '.join(filled)}. Choose one with --image-topic."
         )
     return next(iter(cameras.values()))
 
 
-def _decode(reader: AnyReader, data: bytes, kind: str) -> Frame:
-    if reader.is2:
+def _decode(ros1: Typestore | None, data: bytes, kind: str) -> Frame:
+    if ros1 is None:
         return frame_from_cdr(data, kind)
-    return frame_from_message(reader.deserialize(data, kind))
+    return frame_from_message(_ros1_message(ros1, data, kind))
 
 
-def _stamp(reader: AnyReader, data: bytes, kind: str, recorded_ns: int) -> int:
-    """The header's stamp without decoding the picture; that of recording where the message is damaged."""
-    if not reader.is2:
-        stamp = reader.deserialize(data, kind).header.stamp
-        return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+def _ros1_message(store: Typestore, data: bytes, kind: str) -> object:
     try:
+        return store.deserialize_ros1(data, kind)
+    except (SerdeError, ValueError, struct.error) as error:
+        raise FrameError(f"The message is damaged ({_brief(error)}).") from error
+
+
+def _stamp(ros1: Typestore | None, data: bytes, kind: str, recorded_ns: int) -> int:
+    """The header's stamp without decoding the picture; that of recording where the message is damaged."""
+    try:
+        if ros1 is not None:
+            stamp = _ros1_message(ros1, data, kind).header.stamp
+            return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
         parse = cdr.parse_image if kind == IMAGE else cdr.parse_compressed_image
         return parse(data)[0].stamp_ns
     except FrameError:

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,17 +57,15 @@ class Done:
 
 
 def plan(recordings: Sequence[Recording], settings: Settings, folder: Path) -> list[Task]:
-    """Cut the work into tasks: a recording each, and slices of pictures without order.
-
-    Raises:
-        RecordingError: a data set cannot be read.
-    """
+    """Cut the work into tasks: a recording each, and slices of pictures without order."""
     tasks = []
     for recording in recordings:
         parts: list[tuple[int, int] | None] = [None]
         if recording.kind in ("visdrone", "coco") and settings.action_model is None:
-            source, _ = recording.open(settings)
-            parts = [(i, min(i + SLICE, len(source))) for i in range(0, len(source), SLICE)]
+            # One that cannot be read stays whole: its task fails with the error, and the other recordings go on.
+            with suppress(UavPerceptionError):
+                source, _ = recording.open(settings)
+                parts = [(i, min(i + SLICE, len(source))) for i in range(0, len(source), SLICE)]
         for part in parts:
             name = recording.name if part is None else f"{recording.name}.{part[0]:06d}"
             mark = fingerprint(settings, recording.path, part)

@@ -111,10 +111,8 @@ def timing(records: Sequence[FlightRecord], wall_s: float | None = None) -> dict
     """Latency of each step, throughput and memory. These change from run to run, so they are kept apart."""
     stages = sorted({name for record in records for name in record.timings_ms})
     joined = {name: np.concatenate([record.timings_ms.get(name, np.zeros(0)) for record in records]) for name in stages}
-    # Decoding runs beside the models, so that it is no part of their latency.
-    parts = [values for name, values in joined.items() if name != "decode"]
     images = sum(record.accounting.processed for record in records)
-    total = np.sum(parts, axis=0) if parts and len({len(p) for p in parts}) == 1 else np.zeros(0)
+    total = np.concatenate([np.zeros(0), *map(_latency, records)])
     seconds = sum(record.wall_s for record in records) if wall_s is None else wall_s
     return {
         "stages_ms": stage_summaries({**joined, "total": total}),
@@ -122,6 +120,12 @@ def timing(records: Sequence[FlightRecord], wall_s: float | None = None) -> dict
         "throughput": throughput(images, seconds, joined.get("inference", np.zeros(0))),
         "peak_memory_mb": max((record.peak_memory_mb for record in records), default=0.0),
     }
+
+
+def _latency(record: FlightRecord) -> np.ndarray:
+    """Of each image. Decoding runs beside the models, so that it is no part of it."""
+    parts = [values for name, values in record.timings_ms.items() if name != "decode"]
+    return np.sum(parts, axis=0) if parts else np.zeros(0)
 
 
 HEADLINES: dict[str, tuple[str, ...]] = {

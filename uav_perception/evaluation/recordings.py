@@ -115,11 +115,16 @@ def _name(path: Path) -> str:
 
 
 def _with_unique_names(recordings: list[Recording]) -> list[Recording]:
-    counts: dict[str, int] = {}
+    taken = {recording.name for recording in recordings}
+    first: set[str] = set()
     unique = []
     for recording in recordings:
-        number = counts[recording.name] = counts.get(recording.name, 0) + 1
-        name = recording.name if number == 1 else f"{recording.name}-{number}"
+        name, number = recording.name, 2
+        if name in first:
+            while (name := f"{recording.name}-{number}") in taken:
+                number += 1
+        first.add(recording.name)
+        taken.add(name)
         unique.append(Recording(recording.path, recording.kind, name))
     return unique
 
@@ -167,8 +172,9 @@ def _data_set(path: Path, kind: str) -> tuple[Source, TruthTable]:
 
         images = read_coco(path, _image_folder(path))
     source = Pictures(path.stem, [image.path for image in images.images])
-    truth = {image.path.stem: image.truth for image in images.images}
-    return source, TruthTable(str(path), images.class_names, "name", truth)
+    # By index, since folders of one set may hold pictures of the same name.
+    truth = {index: image.truth for index, image in enumerate(images.images)}
+    return source, TruthTable(str(path), images.class_names, "index", truth)
 
 
 def _image_folder(annotations: Path) -> Path:

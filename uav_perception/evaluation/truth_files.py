@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -129,6 +130,7 @@ def read_coco(path: Path) -> TruthTable:
     data = _json(path)
     try:
         order = sorted(data["categories"], key=lambda c: c["id"])
+        names = Counter(Path(image["file_name"]).stem for image in data["images"])
         class_ids = {c["id"]: i for i, c in enumerate(order)}
         by_image: dict[int, list[dict]] = {image["id"]: [] for image in data["images"]}
         for annotation in data["annotations"]:
@@ -151,6 +153,12 @@ def read_coco(path: Path) -> TruthTable:
             f"{path} is no complete COCO file ({type(error).__name__}: {error}); it needs images (id, file_name), "
             "annotations (image_id, category_id, bbox) and categories (id, name)."
         ) from error
+    repeated = [name for name, count in names.items() if count > 1]
+    if repeated:
+        raise TruthError(
+            f"{path} holds {len(repeated)} names of pictures more than once, such as {repeated[0]!r}, in several "
+            "folders; give one file for each recording, or evaluate the file itself as a data set."
+        )
     return TruthTable(str(path), tuple(c["name"] for c in order), "name", images)
 
 
