@@ -26,14 +26,23 @@ def test_every_node_has_its_table():
 
 @pytest.mark.parametrize("node", TABLES)
 def test_the_shipped_file_holds_every_parameter_with_its_default(node):
-    shipped = read_parameters(resource("config", "perception.yaml"))[f"/**/{node}"]
-    assert shipped == {parameter.name: parameter.default for parameter in TABLES[node]}
+    shipped = read_parameters(resource("config", "perception.yaml"))
+    defaults = {parameter.name: parameter.default for parameter in TABLES[node]}
+    shared = {name: value for name, value in shipped["/**"].items() if name in defaults}
+    assert shared.keys().isdisjoint(shipped[f"/**/{node}"])
+    assert {**shared, **shipped[f"/**/{node}"]} == defaults
+
+
+def test_the_shipped_file_shares_only_what_several_nodes_have():
+    for name in read_parameters(resource("config", "perception.yaml"))["/**"]:
+        assert sum(name in {parameter.name for parameter in table} for table in TABLES.values()) > 1, name
 
 
 @pytest.mark.parametrize("name", ["mavros.yaml", "px4.yaml"])
 def test_the_flight_stack_files_hold_valid_parameters(name):
     for key, values in read_parameters(resource("config", name)).items():
-        table = {parameter.name: parameter for parameter in TABLES[key.rsplit("/", 1)[1]]}
+        tables = TABLES.values() if key == "/**" else [TABLES[key.rsplit("/", 1)[1]]]
+        table = {parameter.name: parameter for table in tables for parameter in table}
         for parameter, value in values.items():
             table[parameter].checked(value)
 

@@ -41,6 +41,14 @@ def test_models_and_vehicle_may_come_from_the_file(tmp_path):
     assert Plan(path).nodes() == ("detector", "overlay", "geolocation")
 
 
+def test_parameters_of_every_node_count_for_each(tmp_path):
+    content = {
+        "/**": {"ros__parameters": {"vehicle": "mavros", "model": "shared.onnx"}},
+        "/**/action": {"ros__parameters": {"model": ""}},
+    }
+    assert Plan(_file(tmp_path, content)).nodes() == ("detector", "overlay", "geolocation")
+
+
 @pytest.mark.parametrize("name", ["mavros.yaml", "px4.yaml"])
 def test_the_flight_stack_files_run_geolocation(name):
     assert "geolocation" in Plan(resource("config", name), model="d.onnx").nodes()

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from uav_perception.actions.ticks import TickGrid
+from uav_perception.frames.frame import Frame
 from uav_perception.inference.detector import Detector
 from uav_perception.inference.tiling import Tiling
 from uav_perception.msg import ClassNames, DetectionArray
 from uav_perception.nodes import conversions
 from uav_perception.nodes.autopilot_report import REPORT_PARAMETERS, AutopilotReport
-from uav_perception.nodes.diagnostics import OK, WARN, Health
+from uav_perception.nodes.diagnostics import OK, WARN, Health, worst
 from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.gate import GATE_PARAMETERS
 from uav_perception.nodes.image_node import ImageNode
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.model_parameters import MODEL_PARAMETERS, backend_options, find_model
+from uav_perception.nodes.motion_input import MotionInput
 from uav_perception.nodes.parameters import Parameter, Value
 from uav_perception.nodes.picture import Picture
 from uav_perception.nodes.publishing import publish
 from uav_perception.nodes.qos import OVERRIDABLE, latched, results
 from uav_perception.nodes.stamps import Arrival, StampOrder
 from uav_perception.nodes.stream import Pipeline
+from uav_perception.nodes.vehicle_parameters import VEHICLE_PARAMETERS
 from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
     *GATE_PARAMETERS,
     *REPORT_PARAMETERS,
+    *VEHICLE_PARAMETERS,
     Parameter(
         "score_threshold",
         0.0,
@@ -67,8 +73,10 @@ PARAMETERS = (
     Parameter("tracking", True, "Give objects ids that stay from image to image.", change="unconfigured"),
     Parameter(
         "camera_motion",
-        True,
-        "Take the camera's own motion out of the tracks and their velocities (needs tracking).",
+        "image",
+        "Take the camera's own motion out of the tracks and their velocities (needs tracking): as the images show it, "
+        "as the state of the `vehicle` says, or both: found in the images with the vehicle's help.",
+        choices=("none", "image", "vehicle", "both"),
         change="unconfigured",
     ),
     Parameter(
@@ -96,14 +104,14 @@ PARAMETERS = (
 _NEW_TRACK_MARGIN = 0.05  # a new track needs this much more score than an old one keeps
 
 
-def tracker_options(score_threshold: float, low_score: float, max_lost: float, camera_motion: bool) -> TrackerOptions:
-    """The tracker's thresholds that go with the node's."""
+def tracker_options(score_threshold: float, low_score: float, max_lost: float, camera_motion: str) -> TrackerOptions:
+    """The tracker's options that go with the node's parameters."""
     return TrackerOptions(
         high_score=score_threshold,
         low_score=min(low_score, score_threshold),
         new_score=min(1.0, score_threshold + _NEW_TRACK_MARGIN),
         max_lost_s=max_lost,
-        camera_motion=camera_motion,
+        camera_motion=camera_motion in ("image", "both"),
     )
 
 
@@ -119,6 +127,7 @@ class DetectorNode(ImageNode):
         self._detector: Detector | None = None
         self._models_own: dict[str, float | bool | int] = {}
         self._tracker: Tracker | None = None
+        self._motion: MotionInput | None = None
         self._pipeline: Pipeline[Picture] | None = None
         self._outputs: dict[str, object] = {}
         self._order = StampOrder()
@@ -129,6 +138,11 @@ class DetectorNode(ImageNode):
     def configure(self) -> None:
         """Load the model, run it, and announce its classes."""
         values = self.parameters
+        if self._needs_vehicle() and values["vehicle"] == "none":
+            raise NodeError(
+                f"camera_motion is {values['camera_motion']}, but the parameter vehicle is none. Set vehicle to "
+                "mavros, px4, odometry or tf, or camera_motion to image."
+            )
         path = find_model(str(values["model"]), "detector")
         tile = int(values["tile_size"])
         self._detector = Detector(
@@ -159,6 +173,8 @@ class DetectorNode(ImageNode):
         if self.parameters["report"] != "none":
             names = ("report", "report_component", "report_prefix")
             self._report_out = AutopilotReport(self, *(self.parameters[name] for name in names))
+        if self._needs_vehicle():
+            self._motion = MotionInput(self, self.parameters, float(self.parameters["max_lost"]))
         self._pipeline = Pipeline(self, self._look, "detector worker")
         self.listen(self._take_picture)
 
@@ -172,6 +188,9 @@ class DetectorNode(ImageNode):
         if self._pipeline is not None:
             self._pipeline.stop()
             self._pipeline = None
+        if self._motion is not None:
+            self._motion.close()
+            self._motion = None
         self._order.restart()
         if self._tracker is not None:
             self._tracker.reset()
@@ -200,7 +219,12 @@ class DetectorNode(ImageNode):
             "late_images": self._order.late,
             "time_jumps": self._order.jumps,
         }
-        health = self.input_health(Health(health.level, health.message, {**health.values, **values}))
+        health = Health(health.level, health.message, {**health.values, **values})
+        if self._motion is not None:
+            problem = self._motion.problem
+            text = f"the camera's motion is not known from the vehicle: {problem}" if problem else ""
+            health = worst(health, Health(WARN if problem else OK, text, self._motion.counts()))
+        health = self.input_health(health)
         if self._report_out is not None:
             self._report_out.is_healthy = health.level in (OK, WARN)
         return health
@@ -225,6 +249,16 @@ class DetectorNode(ImageNode):
     def _limit(self, name: str):
         """A limit of detections: the parameter's, or the model's own where the parameter is 0."""
         return self.parameters[name] or self._models_own[name]
+
+    def _needs_vehicle(self) -> bool:
+        return bool(self.parameters["tracking"]) and self.parameters["camera_motion"] in ("vehicle", "both")
+
+    def _known_motion(self, picture: Picture, frame: Frame) -> np.ndarray | None:
+        """The camera's motion since the last image as the vehicle tells it; asked for when the network is done."""
+        source = self._motion
+        if source is None:
+            return None
+        return source.since_last(picture.time_ns, picture.frame_id, frame.width, frame.height)
 
     def _tracker_options(self) -> TrackerOptions:
         others = (self.parameters[name] for name in ("track_low_score", "max_lost", "camera_motion"))
@@ -265,7 +299,8 @@ class DetectorNode(ImageNode):
         frame = picture.frame()
         detections = self._detector.detect(frame.image)
         if self._tracker is not None:
-            detections = self._tracker.update(detections, picture.time_ns, image=frame.image)
+            motion = self._known_motion(picture, frame)
+            detections = self._tracker.update(detections, picture.time_ns, frame.image, motion)
         contract = self._detector.contract
         message = conversions.to_detection_array(
             detections,

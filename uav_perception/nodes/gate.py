@@ -11,6 +11,7 @@ from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.parameters import Parameter
 from uav_perception.nodes.px4_input import px4_message, px4_topic
 from uav_perception.nodes.qos import latched, results, sensor
+from uav_perception.nodes.vehicle_parameters import PREFIX_PARAMETERS
 
 GATES = (
     "none",
@@ -39,8 +40,7 @@ GATE_PARAMETERS = (
         "(AUTO.MISSION, GUIDED) or PX4's navigation states (AUTO_MISSION, OFFBOARD).",
         change="unconfigured",
     ),
-    Parameter("mavros_prefix", "mavros", "Namespace of MAVROS, for the gates of MAVROS.", change="unconfigured"),
-    Parameter("px4_prefix", "fmu/out", "Prefix of PX4's topics, for the gates of PX4.", change="unconfigured"),
+    *PREFIX_PARAMETERS,
 )
 
 _IN_AIR = 2  # mavros_msgs/ExtendedState.LANDED_STATE_IN_AIR

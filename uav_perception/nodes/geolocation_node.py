@@ -8,11 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Point, PoseStamped, Vector3
-from sensor_msgs.msg import CameraInfo
 
 from uav_perception.actions.ticks import TickGrid
-from uav_perception.flight.buffer import BufferOptions, StateBuffer
-from uav_perception.flight.camera import CameraModel
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.filter import FilterOptions, TargetFilter
 from uav_perception.flight.geodesy import to_wgs84
@@ -21,16 +18,17 @@ from uav_perception.flight.state import VehicleState
 from uav_perception.flight.terrain import TerrainGrid, read_terrain
 from uav_perception.msg import ActionArray, DetectionArray, GeoTarget, GeoTargetArray
 from uav_perception.nodes import conversions
+from uav_perception.nodes.camera_input import CameraInput
 from uav_perception.nodes.diagnostics import ERROR, OK, WARN, Health
 from uav_perception.nodes.errors import NodeError
-from uav_perception.nodes.geolocation_parameters import PARAMETERS, camera_mount, geolocation_options, parse_heights
+from uav_perception.nodes.geolocation_parameters import PARAMETERS, geolocation_options, parse_heights
 from uav_perception.nodes.managed import ManagedNode
 from uav_perception.nodes.parameters import Value
 from uav_perception.nodes.publishing import publish
-from uav_perception.nodes.qos import OVERRIDABLE, results, sensor
+from uav_perception.nodes.qos import OVERRIDABLE, results
 from uav_perception.nodes.statistics import Statistics
-from uav_perception.nodes.vehicle_input import Inbox, VehicleInput
-from uav_perception.nodes.vehicle_sources import open_gimbal, open_vehicle
+from uav_perception.nodes.vehicle_parameters import camera_mount
+from uav_perception.nodes.vehicle_sources import VehicleLink
 
 _ACTION_LIFE_NS = 2_000_000_000  # an actor's label is repeated on targets for this long [ns]
 _RETRY_PERIOD = 0.02  # how often detections that are ahead of the vehicle's state are tried again [s]
@@ -53,13 +51,10 @@ class GeolocationNode(ManagedNode):
     """
 
     def __init__(self, hub: object = None, **options: object) -> None:
-        self._buffer: StateBuffer | None = None
-        self._inbox: Inbox | None = None
-        self._vehicle: VehicleInput | None = None
+        self._vehicle: VehicleLink | None = None
+        self._camera: CameraInput | None = None
         self._filter = TargetFilter()
         self._terrain: TerrainGrid | None = None
-        self._camera: CameraModel | None = None
-        self._camera_problem = "no CameraInfo has arrived"
         self._locator: Geolocator | None = None
         self._locator_key: tuple | None = None
         self._heights: dict[str, float] = {}
@@ -98,12 +93,9 @@ class GeolocationNode(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe to the camera, the detections and the vehicle."""
-        self._buffer = StateBuffer(BufferOptions(max_gap_s=float(self.parameters["max_state_gap"])))
-        self._inbox = Inbox(self, self._buffer)
-        self._vehicle = open_vehicle(self._inbox, self.parameters)
-        open_gimbal(self._inbox, self.parameters)
+        self._vehicle = VehicleLink(self, self.parameters)
+        self._camera = CameraInput(self, str(self.parameters["camera_info"]))
         self._inputs = [
-            self.create_subscription(CameraInfo, self._camera_info_topic(), self._take_camera_info, sensor()),
             self.create_subscription(
                 DetectionArray,
                 "detector/detections",
@@ -124,13 +116,10 @@ class GeolocationNode(ManagedNode):
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs = []
-        if self._vehicle is not None:
-            self._vehicle.close()
-        elif self._inbox is not None:
-            self._inbox.close()
-        self._vehicle = self._inbox = self._buffer = None
-        self._camera = self._locator = self._locator_key = None
-        self._camera_problem = "no CameraInfo has arrived"
+        for source in (self._vehicle, self._camera):
+            if source is not None:
+                source.close()
+        self._vehicle = self._camera = self._locator = self._locator_key = None
         self._waiting.clear()
         self._filter.reset()
 
@@ -158,42 +147,17 @@ class GeolocationNode(ManagedNode):
             "vehicle": self.parameters["vehicle"],
             "method": self.parameters["method"],
             **{f"refused_{reason}": count for reason, count in sorted(self._refused.items())},
-            **{f"state_{event}": count for event, count in sorted(self._buffer.events.items())},
-            **{f"message_{reason}": count for reason, count in sorted(self._inbox.refused.items())},
+            **self._vehicle.counts(),
             **{f"filter_{reason}": count for reason, count in sorted(self._filter.restarts.items())},
         }
-        if self._camera is None:
-            return Health(ERROR, self._camera_problem, values)
+        if self._camera.problem:
+            return Health(ERROR, self._camera.problem, values)
         if self._problem:
             return Health(WARN, self._problem, values)
         return Health(OK, "active", values)
 
     def _seconds(self) -> float:
         return self.get_clock().now().nanoseconds / 1e9
-
-    def _camera_info_topic(self) -> str:
-        named = str(self.parameters["camera_info"])
-        return named or self.resolve_topic_name("image").rsplit("/", 1)[0] + "/camera_info"
-
-    def _take_camera_info(self, message: CameraInfo) -> None:
-        try:
-            camera = CameraModel.from_camera_info(
-                message.width,
-                message.height,
-                message.k,
-                message.d,
-                message.distortion_model,
-                (message.binning_x, message.binning_y),
-                (message.roi.x_offset, message.roi.y_offset),
-                (message.roi.width, message.roi.height),
-            )
-        except FlightError as error:
-            if self._camera_problem != str(error):
-                self._camera_problem = str(error)
-                self.get_logger().error(f"the CameraInfo is not used: {error}")
-            self._camera = None
-            return
-        self._camera, self._camera_problem = camera, ""
 
     def _take_actions(self, message: ActionArray) -> None:
         stamp_ns = conversions.from_time(message.header.stamp)
@@ -223,9 +187,7 @@ class GeolocationNode(ManagedNode):
                 self._place(waiting, state)
 
     def _state(self, message: DetectionArray) -> VehicleState:
-        stamp_ns = conversions.from_time(message.header.stamp)
-        self._vehicle.prepare(stamp_ns, message.header.frame_id)
-        return self._buffer.at(stamp_ns)
+        return self._vehicle.at(conversions.from_time(message.header.stamp), message.header.frame_id)
 
     def _place(self, waiting: _Waiting, state: VehicleState) -> None:
         message = waiting.message
@@ -278,16 +240,14 @@ class GeolocationNode(ManagedNode):
         )
 
     def _geolocator(self, message: DetectionArray) -> Geolocator:
-        if self._camera is None:
-            raise StateError("no_camera_info", self._camera_problem)
+        camera = self._camera.for_image(message.image_width, message.image_height)
         self._class_names.update({d.class_id: d.class_name for d in message.detections})
-        key = (self._camera, message.image_width, message.image_height, tuple(sorted(self._class_names.items())))
-        if self._locator_key is None or key[1:] != self._locator_key[1:] or key[0] is not self._locator_key[0]:
-            camera = self._camera.for_image(message.image_width, message.image_height)
-            heights = {i: self._heights[name] for i, name in self._class_names.items() if name in self._heights}
+        names = tuple(sorted(self._class_names.items()))
+        if self._locator_key is None or self._locator_key[0] is not camera or self._locator_key[1] != names:
+            heights = {i: self._heights[name] for i, name in names if name in self._heights}
             options = geolocation_options(self.parameters, heights)
             self._locator = Geolocator(camera, camera_mount(self.parameters), options, self._terrain)
-            self._locator_key = key
+            self._locator_key = (camera, names)
         return self._locator
 
     def _refuse_all(self, waiting: _Waiting, error: FlightError) -> None:

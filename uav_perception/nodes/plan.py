@@ -53,13 +53,13 @@ class Plan:
         if self.names:
             return self.names
         found = self._found_parameters()
-        left_out = {name for name in _NEEDS_MODEL if not found.get(name, {}).get("model")}
+        left_out = {name for name in _NEEDS_MODEL if not found[name].get("model")}
         if left_out == set(_NEEDS_MODEL):
             raise NodeError(
                 "no model is named, so there is nothing to run. Give the path of an ONNX model as `model` (detector) "
                 f"or `action_model`, or set `model` in {self.params_file}."
             )
-        if found.get("geolocation", {}).get("vehicle", "none") == "none":
+        if found["geolocation"].get("vehicle", "none") == "none":
             left_out.add("geolocation")
         return tuple(name for name in NODES if name not in left_out)
 
@@ -94,13 +94,13 @@ class Plan:
         return [self.params_file, Path(path)]
 
     def _found_parameters(self) -> dict[str, dict[str, object]]:
-        """The file's parameters by last part of the node name, with the overrides on top."""
+        """The file's parameters by last part of the node name, with the overrides on top, and those of all nodes in."""
         found: dict[str, dict[str, object]] = {}
         for key, value in read_parameters(self.params_file).items():
             found.setdefault(key.rsplit("/", 1)[-1], {}).update(value)
         for name, parameters in self.overrides().items():
             found.setdefault(name, {}).update(parameters)
-        return found
+        return {name: {**found.get(ALL, {}), **found.get(name, {})} for name in NODES}
 
 
 def read_parameters(path: Path) -> dict[str, dict[str, object]]:

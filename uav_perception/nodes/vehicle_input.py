@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -29,7 +30,7 @@ class VehicleInput(Protocol):
 
 
 class Inbox:
-    """Takes samples into a `StateBuffer`. Everything runs on the executor's thread.
+    """Takes samples into a `StateBuffer`, on the executor's thread.
 
     Args:
         node: subscribes and logs.
@@ -37,12 +38,14 @@ class Inbox:
 
     Attributes:
         refused: messages that could not be used, by reason.
+        lock: held while the buffer is written; whoever reads it on another thread holds it too.
     """
 
     def __init__(self, node: Node, buffer: StateBuffer) -> None:
         self.node = node
         self.buffer = buffer
         self.refused: Counter[str] = Counter()
+        self.lock = threading.Lock()
         self._subscriptions: list[object] = []
         self._bad_topics: dict[str, str] = {}
 
@@ -51,7 +54,8 @@ class Inbox:
 
         def guarded(message: object) -> None:
             try:
-                take(message)
+                with self.lock:
+                    take(message)
             except StateError as error:
                 self._refuse(topic, error)
             else:

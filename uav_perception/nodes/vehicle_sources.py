@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from rclpy.node import Node
 from sensor_msgs.msg import Range
 
+from uav_perception.flight.buffer import BufferOptions, StateBuffer
+from uav_perception.flight.state import VehicleState
 from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.mavros_input import (
     OdometryInput,
@@ -18,7 +21,51 @@ from uav_perception.nodes.tf_input import TfInput
 from uav_perception.nodes.vehicle_input import Inbox, VehicleInput
 
 
-def open_vehicle(inbox: Inbox, parameters: Parameters) -> VehicleInput:
+class VehicleLink:
+    """The vehicle and its gimbal. It subscribes when it is made.
+
+    Args:
+        node: subscribes and logs.
+        parameters: of the node, with `VEHICLE_PARAMETERS`.
+
+    Raises:
+        NodeError: the messages it needs are not installed, or settings contradict each other.
+    """
+
+    def __init__(self, node: Node, parameters: Parameters) -> None:
+        self._buffer = StateBuffer(BufferOptions(max_gap_s=float(parameters["max_state_gap"])))
+        self._inbox = Inbox(node, self._buffer)
+        self._vehicle: VehicleInput | None = None
+        try:
+            self._vehicle = _open_vehicle(self._inbox, parameters)
+            _open_gimbal(self._inbox, parameters)
+        except NodeError:
+            self.close()
+            raise
+
+    def at(self, stamp_ns: int, camera_frame: str) -> VehicleState:
+        """The state at a stamp, from any thread.
+
+        Raises:
+            StateError: there is none for this stamp; says why.
+        """
+        with self._inbox.lock:
+            self._vehicle.prepare(stamp_ns, camera_frame)
+            return self._buffer.at(stamp_ns)
+
+    def counts(self) -> dict[str, int]:
+        """What was odd, for diagnostics: jumps of the state and messages that could not be used, by reason."""
+        return {
+            **{f"state_{event}": count for event, count in sorted(self._buffer.events.items())},
+            **{f"message_{reason}": count for reason, count in sorted(self._inbox.refused.items())},
+        }
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        (self._vehicle or self._inbox).close()
+
+
+def _open_vehicle(inbox: Inbox, parameters: Parameters) -> VehicleInput:
     """Subscribe to the vehicle.
 
     Raises:
@@ -40,7 +87,7 @@ def open_vehicle(inbox: Inbox, parameters: Parameters) -> VehicleInput:
     return source
 
 
-def open_gimbal(inbox: Inbox, parameters: Parameters) -> None:
+def _open_gimbal(inbox: Inbox, parameters: Parameters) -> None:
     """Subscribe to the gimbal; those of PX4 and tf come with the vehicle.
 
     Raises:
