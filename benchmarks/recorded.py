@@ -14,9 +14,8 @@ from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.flight import mavros
 from uav_perception.flight.buffer import BufferOptions, StateBuffer
 from uav_perception.flight.camera import CameraModel
-from uav_perception.flight.frames import OPTICAL_TO_FLU
 from uav_perception.flight.geolocation import Mount
-from uav_perception.flight.rotations import from_matrix, matrix, yaw_of
+from uav_perception.flight.rotations import from_matrix, matrix
 from uav_perception.flight.state import GimbalSample
 from uav_perception.frames.convert import frame_from_message
 from uav_perception.inference.detections import Detections
@@ -108,7 +107,7 @@ def fly(name: str, config: FlightConfig, images: bool) -> RecordedFlight:
     size = (flight.camera.width, flight.camera.height)
     # The simulation counts pixels from edges, a CameraInfo from the middle of the first pixel.
     intrinsics = flight.camera.matrix - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-    mount = Mount(gimbal=True) if flight.mount_rotation is None else _fixed_mount(flight.mount_rotation, np.zeros(3))
+    mount = Mount(gimbal=True) if flight.mount_rotation is None else Mount.fixed(flight.mount_rotation, np.zeros(3))
     recorded = [_recorded(frame, size) for frame in flight.frames(images)]
     return RecordedFlight(name, CameraModel(*size, intrinsics), mount, state, recorded)
 
@@ -152,7 +151,7 @@ def read_flight(path: Path, images: bool) -> RecordedFlight:
             )
         elif topic == "/tf_static":
             transform = message.transforms[0].transform
-            mount = _fixed_mount(matrix(_xyzw(transform.rotation)), _xyz(transform.translation))
+            mount = Mount.fixed(matrix(_xyzw(transform.rotation)), _xyz(transform.translation))
         else:
             found.setdefault(topic, {})[_stamp(message)] = message
     pictures = found.get("/camera/image_raw/compressed") or found.get("/camera/image_raw") or {}
@@ -189,14 +188,6 @@ def _truth(message: object) -> ImageTruth:
         height=message.image_height,
         track_ids=np.array([row.track_id for row in rows]),
     )
-
-
-def _fixed_mount(optical_to_body: np.ndarray, translation: np.ndarray) -> Mount:
-    """A mount from the optical frame in the body: roll, pitch and yaw of the camera's forward-left-up frame."""
-    flu = optical_to_body @ OPTICAL_TO_FLU.T
-    pitch = float(np.arcsin(-flu[2, 0]))
-    roll = float(np.arctan2(flu[2, 1], flu[2, 2]))
-    return Mount(tuple(translation), (roll, pitch, yaw_of(from_matrix(flu))))
 
 
 def _stamp(message: object) -> int:

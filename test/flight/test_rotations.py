@@ -26,6 +26,7 @@ def test_against_an_independent_library(i):
     roll, pitch, yaw = a.as_euler("xyz")
     same(rotations.from_roll_pitch_yaw(roll, pitch, yaw), a)
     assert rotations.yaw_of(qa) == pytest.approx(yaw, abs=1e-9)
+    assert rotations.roll_pitch_yaw(a.as_matrix()) == pytest.approx((roll, pitch, yaw), abs=1e-9)
     arc = Slerp([0, 1], Rotation.concatenate([a, b]))
     for fraction in (0.0, 0.3, 1.0):
         same(rotations.slerp(qa, qb, fraction), arc(fraction))
@@ -37,6 +38,14 @@ def test_against_an_independent_library(i):
 def test_matrices_of_half_turns(half_turn):
     turn = Rotation.from_rotvec(np.pi * np.array(half_turn))
     same(rotations.from_matrix(turn.as_matrix()), turn)
+
+
+@pytest.mark.parametrize("pitch", [-90, -89.9999, 89.99999, 90])
+@pytest.mark.parametrize("noise", [0.0, 1e-16, -1e-12])
+def test_angles_straight_up_and_down_give_the_rotation_back(pitch, noise):
+    turn = Rotation.from_euler("xyz", [20, pitch, -130], degrees=True)
+    angles = rotations.roll_pitch_yaw(turn.as_matrix() + noise)
+    np.testing.assert_allclose((Rotation.from_euler("xyz", angles).inv() * turn).magnitude(), 0, atol=3e-6)
 
 
 def test_tiny_rotations():

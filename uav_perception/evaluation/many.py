@@ -99,7 +99,10 @@ def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
     source, truth = recording.open(settings)
     record = evaluate_source(source, truth, pipeline, task.part, progress)
     if isinstance(source, Bag) and truth is not None and truth.positions:
-        placed, warnings = placed_in(source.path, source.topics, record.images, truth.positions)
+        tolerance_ns = round(settings.tolerance_ms * 1e6)
+        placed, warnings = placed_in(
+            source.path, source.topics, source.topic, record.images, truth.positions, tolerance_ns
+        )
         record = replace(record, placed=placed, warnings=(*record.warnings, *warnings))
     return record
 

@@ -129,20 +129,28 @@ def match_images(
 
 def _keys(images: Sequence[EncodedImage], table: TruthTable, tolerance_ns: int) -> list[int | str | None]:
     if table.key == "stamp":
-        return _nearest_stamps(images, np.array(sorted(table.images), np.int64), tolerance_ns)
+        return nearest_stamps([image.stamp_ns for image in images], sorted(table.images), tolerance_ns)
     wanted = [image.index if table.key == "index" else image.name for image in images]
     return [key if key in table.images else None for key in wanted]
 
 
-def _nearest_stamps(images: Sequence[EncodedImage], stamps: np.ndarray, tolerance_ns: int) -> list[int | None]:
+def nearest_stamps(wanted: Sequence[int], there: Sequence[int], tolerance_ns: int) -> list[int | None]:
+    """For each wanted stamp the nearest one that is there, None where it differs by more than the tolerance [ns].
+
+    Args:
+        wanted: stamps [ns].
+        there: stamps [ns], rising.
+        tolerance_ns: largest difference.
+    """
+    stamps = np.array(there, np.int64)
     if not len(stamps):
-        return [None] * len(images)
+        return [None] * len(wanted)
     found = []
-    for image in images:
-        place = int(np.searchsorted(stamps, image.stamp_ns))
+    for stamp in wanted:
+        place = int(np.searchsorted(stamps, stamp))
         near = stamps[max(0, place - 1) : place + 1]
-        best = int(near[np.argmin(np.abs(near - image.stamp_ns))])
-        found.append(best if abs(best - image.stamp_ns) <= tolerance_ns else None)
+        best = int(near[np.argmin(np.abs(near - stamp))])
+        found.append(best if abs(best - stamp) <= tolerance_ns else None)
     return found
 
 

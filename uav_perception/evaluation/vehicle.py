@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
 
 from uav_perception.evaluation.bag import messages, opened
 from uav_perception.evaluation.geolocation import PlacedTargets
 from uav_perception.evaluation.overlap import overlaps
 from uav_perception.evaluation.record import ImageRecord
+from uav_perception.evaluation.truth_table import nearest_stamps
+from uav_perception.evaluation.vehicle_topics import (
+    CAMERA_INFO,
+    ODOMETRY,
+    PX4_ODOMETRY,
+    fixed_mount,
+    gimbal_of,
+    pose_of,
+    vehicle_topics,
+)
 from uav_perception.flight.buffer import BufferOptions, StateBuffer
 from uav_perception.flight.camera import CameraModel
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.geolocation import Geolocator, Mount
-from uav_perception.flight.mavros import pose_from_odometry
-from uav_perception.flight.state import GimbalSample
 
-ODOMETRY, CAMERA_INFO, ATTITUDE = (
-    "nav_msgs/msg/Odometry",
-    "sensor_msgs/msg/CameraInfo",
-    "geometry_msgs/msg/QuaternionStamped",
-)
 _MATCH = 0.5
 _LEAST_SCORE = 0.3
 _WHOLE_FLIGHT_S = 1e6
@@ -37,76 +43,100 @@ class Vehicle:
         states: of the whole flight.
         camera: its calibration.
         mount: with a gimbal where its attitude was recorded.
+        warnings: what a reader of the numbers should know.
     """
 
     states: StateBuffer
     camera: CameraModel
     mount: Mount
+    warnings: tuple[str, ...] = ()
 
 
-def read_vehicle(path: Path, topics: Mapping[str, str]) -> Vehicle | None:
-    """Read the vehicle's pose, the gimbal's attitude and the camera's calibration.
+def read_vehicle(path: Path, topics: Mapping[str, str], image_topic: str) -> Vehicle | None:
+    """Read the vehicle's pose, how the camera was turned, and the camera's calibration.
 
     Args:
         path: the bag.
         topics: message type by topic of the bag.
+        image_topic: of the images that were evaluated.
 
     Returns:
-        None when there is no odometry or no calibration.
+        None when there is no pose or no calibration.
 
     Raises:
         RecordingError: the bag is damaged.
-        FlightError: the calibration cannot be used.
+        FlightError: the calibration cannot be used, or the bag does not define a message.
     """
-    wanted = {
-        kind: next((t for t, k in sorted(topics.items()) if k == kind), None)
-        for kind in (ODOMETRY, CAMERA_INFO, ATTITUDE)
-    }
-    if wanted[ODOMETRY] is None or wanted[CAMERA_INFO] is None:
+    chosen = vehicle_topics(topics, image_topic)
+    if chosen.pose is None or chosen.camera_info is None:
         return None
     states = StateBuffer(BufferOptions(keep_s=_WHOLE_FLIGHT_S))
     camera: CameraModel | None = None
+    camera_frame, transforms, refused = "", [], _Refused()
     with opened(path) as reader:
-        connections = [c for c in reader.connections if c.topic in wanted.values()]
+        connections = [c for c in reader.connections if c.topic in vars(chosen).values()]
+        for connection in connections:
+            _check_defined(reader, connection.topic, connection.msgtype)
         for connection, _, data in messages(reader, connections, path):
-            if connection.msgtype == CAMERA_INFO and camera is not None:
+            topic, kind = connection.topic, connection.msgtype
+            if topic == chosen.camera_info and camera is not None:
                 continue
-            message = reader.deserialize(data, connection.msgtype)
-            stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-            if connection.msgtype == CAMERA_INFO:
-                camera = CameraModel.from_camera_info(
-                    message.width, message.height, message.k, message.d, message.distortion_model
-                )
-            elif connection.msgtype == ODOMETRY:
-                pose, speed = message.pose, message.twist.twist.linear
-                states.add_pose(
-                    pose_from_odometry(
-                        stamp,
-                        _xyz(pose.pose.position),
-                        _xyzw(pose.pose.orientation),
-                        pose.covariance,
-                        _xyz(speed),
+            try:
+                message = reader.deserialize(data, kind)
+                if topic == chosen.pose:
+                    states.add_pose(pose_of(message, kind))
+                elif topic == chosen.gimbal:
+                    states.add_gimbal(gimbal_of(message, kind))
+                elif topic == chosen.transforms:
+                    transforms += message.transforms
+                else:
+                    camera_frame = message.header.frame_id
+                    camera = CameraModel.from_camera_info(
+                        message.width, message.height, message.k, message.d, message.distortion_model
                     )
-                )
-            else:
-                states.add_gimbal(GimbalSample(stamp, np.array(_xyzw(message.quaternion)), "map"))
+            except (StateError, AnyReaderError, ValueError, struct.error) as error:
+                refused.add(topic, error)
     if camera is None:
         return None
-    return Vehicle(states, camera, Mount(gimbal=wanted[ATTITUDE] is not None))
+    warnings = refused.lines()
+    mount = Mount(gimbal=True) if chosen.gimbal is not None else fixed_mount(transforms, camera_frame)
+    if mount is None:
+        mount = Mount()
+        warnings.append(
+            f"the bag does not say how the camera sits (no attitude of a gimbal, no static transforms from base_link "
+            f"to {camera_frame}); it is taken to look straight ahead"
+        )
+    return Vehicle(states, camera, mount, tuple(warnings))
 
 
-def _xyz(vector: object) -> tuple[float, float, float]:
-    return vector.x, vector.y, vector.z
+def _check_defined(reader: AnyReader, topic: str, kind: str) -> None:
+    if kind not in reader.typestore.fielddefs:
+        raise FlightError(
+            f"the bag does not define {kind} of {topic}, as sqlite3 bags of ROS 2 Humble define nothing. Record as "
+            "MCAP (`ros2 bag record -s mcap`), or convert the bag where that package is sourced (`ros2 bag convert`)."
+        )
 
 
-def _xyzw(quaternion: object) -> tuple[float, float, float, float]:
-    return quaternion.x, quaternion.y, quaternion.z, quaternion.w
+class _Refused:
+    """Messages that could not be used, by topic, with the first reason."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, topic: str, error: Exception) -> None:
+        self._counts[topic] += 1
+        self._first.setdefault(topic, str(error))
+
+    def lines(self) -> list[str]:
+        return [f"{n} messages on {t} are of no use, the first: {self._first[t]}" for t, n in self._counts.items()]
 
 
 def place_tracks(
     images: Sequence[ImageRecord],
     positions: Mapping[int, Mapping[int, tuple[float, float, float]]],
     vehicle: Vehicle,
+    tolerance_ns: int,
 ) -> tuple[PlacedTargets, dict[str, int]]:
     """Place every sure track that covers a true object by half or more, beside the object's true place.
 
@@ -114,6 +144,7 @@ def place_tracks(
         images: with tracks and truth.
         positions: true places by stamp and track id: east, north, up [m].
         vehicle: from :func:`read_vehicle`.
+        tolerance_ns: how far the stamps of an image and of the true places may differ.
 
     Returns:
         The targets, and how many were refused by reason.
@@ -126,10 +157,11 @@ def place_tracks(
     locator = Geolocator(camera, vehicle.mount)
     estimates, truths, covariances = [], [], []
     refused: dict[str, int] = {}
-    for image in images:
-        true = positions.get(image.stamp_ns)
-        if true is None or image.truth is None or image.tracks is None:
+    stamps = nearest_stamps([image.stamp_ns for image in images], sorted(positions), tolerance_ns)
+    for image, stamp in zip(images, stamps, strict=True):
+        if stamp is None or image.truth is None or image.tracks is None:
             continue
+        true = positions[stamp]
         tracks = image.tracks[(image.tracks.track_ids >= 0) & (image.tracks.scores >= _LEAST_SCORE)]
         shares = overlaps(tracks.boxes, image.truth.boxes)
         try:
@@ -152,19 +184,25 @@ def place_tracks(
 def placed_in(
     path: Path,
     topics: Mapping[str, str],
+    image_topic: str,
     images: Sequence[ImageRecord],
     positions: Mapping[int, Mapping[int, tuple[float, float, float]]],
+    tolerance_ns: int,
 ) -> tuple[PlacedTargets, list[str]]:
     """The placed targets of a bag with true positions, and what a reader of the numbers should know."""
     nothing = PlacedTargets.joined([])
     if not positions or not any(image.tracks is not None for image in images):
         return nothing, []
     try:
-        vehicle = read_vehicle(path, topics)
+        vehicle = read_vehicle(path, topics, image_topic)
         if vehicle is None:
-            return nothing, [f"there are true positions, but no {ODOMETRY} or {CAMERA_INFO} to place detections with"]
-        placed, refused = place_tracks(images, positions, vehicle)
+            return nothing, [
+                f"there are true positions, but no {ODOMETRY} ({PX4_ODOMETRY}) or no {CAMERA_INFO} to place "
+                "detections with"
+            ]
+        placed, refused = place_tracks(images, positions, vehicle, tolerance_ns)
     except FlightError as error:
         return nothing, [f"detections were not placed on the ground: {error}"]
-    lines = [f"{count} tracks were not placed on the ground: {reason}" for reason, count in sorted(refused.items())]
+    lines = [*vehicle.warnings]
+    lines += [f"{count} tracks were not placed on the ground: {reason}" for reason, count in sorted(refused.items())]
     return placed, lines

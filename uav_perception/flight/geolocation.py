@@ -17,7 +17,7 @@ from scipy.special import gammaincinv
 from uav_perception.flight.camera import CameraModel, from_edges
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.frames import OPTICAL_TO_FLU
-from uav_perception.flight.rotations import from_roll_pitch_yaw, matrix, skew
+from uav_perception.flight.rotations import from_roll_pitch_yaw, matrix, roll_pitch_yaw, skew
 from uav_perception.flight.state import VehicleState
 from uav_perception.flight.terrain import MapTerrain, TerrainGrid
 
@@ -48,6 +48,16 @@ class Mount:
             raise FlightError(
                 f"The camera mount must be finite, but is at {self.translation}, turned {self.roll_pitch_yaw}."
             )
+
+    @classmethod
+    def fixed(cls, optical_to_body: np.ndarray, translation: np.ndarray) -> Mount:
+        """Of a camera fixed to the body, from the transform of its optical frame into the body's.
+
+        Args:
+            optical_to_body: rotation, shape (3, 3).
+            translation: of the camera in the body's frame [m], shape (3,).
+        """
+        return cls(tuple(map(float, translation)), roll_pitch_yaw(optical_to_body @ OPTICAL_TO_FLU.T))
 
     @property
     def optical_to_body(self) -> np.ndarray:

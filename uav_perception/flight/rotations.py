@@ -100,6 +100,19 @@ def from_roll_pitch_yaw(roll: float, pitch: float, yaw: float) -> np.ndarray:
     return multiply(about_z, multiply(about_y, about_x))
 
 
+def roll_pitch_yaw(rotation: np.ndarray) -> tuple[float, float, float]:
+    """The angles [rad] of which :func:`from_roll_pitch_yaw` makes a rotation matrix, pitch within a right angle.
+
+    Straight up or down, where roll and yaw turn about the same axis, all of it counts as yaw.
+    """
+    r = np.asarray(rotation, np.float64)
+    level = float(np.hypot(r[0, 0], r[1, 0]))
+    pitch = float(np.arctan2(-r[2, 0], level))
+    if level < 1e-6:
+        return 0.0, pitch, float(np.arctan2(-r[0, 1], r[1, 1]))
+    return float(np.arctan2(r[2, 1], r[2, 2])), pitch, float(np.arctan2(r[1, 0], r[0, 0]))
+
+
 def yaw_of(quaternion: np.ndarray) -> float:
     """Heading of the rotated x axis [rad], from the first reference axis towards the second."""
     x, y, z, w = quaternion
