@@ -90,6 +90,14 @@ def test_ucf101_label_against_folder(ucf):
         read_videos("ucf101", ucf, "train")
 
 
+@pytest.mark.parametrize("label", ["two", "0x1", "1.0"])
+def test_ucf101_label_that_is_no_number(ucf, label):
+    path = ucf / "ucfTrainTestlist" / "trainlist01.txt"
+    path.write_text(f"ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi {label}\n")
+    with pytest.raises(DatasetError, match=rf"trainlist01\.txt:1: label {label} contradicts"):
+        read_videos("ucf101", ucf, "train")
+
+
 def test_ucf101_missing_list(ucf):
     with pytest.raises(DatasetError, match=r"testlist02\.txt does not exist.*crcv\.ucf\.edu"):
         read_videos("ucf101", ucf, "test", split=2)
@@ -126,8 +134,19 @@ def test_folders_divided_by_hand(tmp_path):
             touch(tmp_path / part / name / "notes.txt")
     assert names(read_videos("folders", tmp_path, "test")) == ["run/test.mp4", "walk/test.mp4"]
     touch(tmp_path / "test" / "jump" / "a.mp4")
-    with pytest.raises(DatasetError, match="only one of train and test has jump"):
+    with pytest.raises(DatasetError, match="only one of train and test has videos of jump"):
         read_videos("folders", tmp_path, "train")
+
+
+def test_a_class_whose_videos_are_on_one_side_only_is_refused(tmp_path):
+    """An empty folder is no class: it would shift the labels of one part."""
+    for part in ("train", "test"):
+        for name in ("jump", "run", "walk"):
+            touch(tmp_path / part / name / "a.mp4")
+    (tmp_path / "train" / "jump" / "a.mp4").unlink()
+    for part in ("train", "test"):
+        with pytest.raises(DatasetError, match="only one of train and test has videos of jump"):
+            read_videos("folders", tmp_path, part)
 
 
 def test_a_share_is_set_aside_by_recording(tmp_path):
@@ -147,6 +166,15 @@ def test_plain_numbering_is_not_one_recording(tmp_path):
     paths = [tmp_path / "boxing" / f"boxing_{number:02d}.mp4" for number in range(10)]
     assert len({recording_of(path) for path in paths}) == 10
     assert len(split_by_recording(paths, 0.3, 0)) == 3
+    from_camera = [tmp_path / "boxing" / f"DJI_{number:04d}.mp4" for number in range(10)]
+    assert len(split_by_recording(from_camera, 0.3, 0)) == 3
+
+
+def test_one_recording_is_always_left_for_training(tmp_path):
+    alone = [tmp_path / "boxing" / "field.mp4"]
+    assert split_by_recording(alone, 0.3, 0) == set()
+    two = [tmp_path / "boxing" / name for name in ("field_c1.mp4", "field_c2.mp4", "street_c1.mp4")]
+    assert {path.name[:5] for path in split_by_recording(two, 1.0, 0)} in ({"field"}, {"stree"})
 
 
 @pytest.mark.parametrize("format", ["drone_action", "mod20"])
@@ -177,6 +205,9 @@ def test_csv_with_parts_of_files(tmp_path):
         ("file,label\na,b\n", "lacks path"),
         ("path,label,part\na,b,val\n", "own.csv:2: part is 'val'"),
         ("path,label,start\na,b,soon\n", "own.csv:2: start is 'soon'"),
+        ("path,label,end\na,b,nan\n", "own.csv:2: end is 'nan', not seconds"),
+        ("path,label\na,b\nc\n", "own.csv:3: label is empty"),
+        ("path,label\n,b\n", "own.csv:2: path is empty"),
         ("path,label,start,end\na,b,3,2\n", "from 3.0 s to 2.0 s is empty"),
         ("path,label\n", "holds no video"),
     ],

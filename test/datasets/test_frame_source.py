@@ -6,6 +6,7 @@ import pytest
 import torch
 from video_samples import write_video
 
+from uav_perception.datasets import frame_source
 from uav_perception.datasets.action_clips import (
     PROTOCOLS,
     Key,
@@ -99,6 +100,16 @@ def test_a_store_is_used_again_and_made_anew_for_other_data(videos, tmp_path):
     fewer = VideoList("samples", ("run", "walk"), videos[0].videos[:2])
     assert len(FrameStore(fewer, tmp_path / "store")) == 2
     assert (tmp_path / "store" / "frames.bin").stat().st_mtime_ns != made
+
+
+def test_a_store_that_was_not_finished_is_made_anew(videos, tmp_path, monkeypatch):
+    """Killed between the frames and the index: the old index must not describe the new frames."""
+    FrameStore(videos[0], tmp_path / "store")
+    with monkeypatch.context() as patch:
+        patch.setattr(frame_source, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            FrameStore(videos[0], tmp_path / "store", short_side=24)
+    assert FrameStore(videos[0], tmp_path / "store").read(0, [0]).shape == (1, 48, 64, 3)
 
 
 def test_a_part_of_a_file(videos, tmp_path):

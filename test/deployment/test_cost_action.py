@@ -1,6 +1,10 @@
-import pytest
+import json
+from pathlib import Path
 
-from uav_perception.deployment.cost_action import ROWS, action_records, count_row
+import pytest
+import torch
+
+from uav_perception.deployment.cost_action import ROWS, action_records, count_row, measure, speed_ratios
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,49 @@ def test_what_the_paper_prints_wrongly_is_given_as_it_is(records):
     assert records["I3D, RGB"]["parameters"] + records["I3D, flow"]["parameters"] == 12_298_539 + 12_276_587
     assert records["I3D, RGB"]["macs_true"] / 1e9 == pytest.approx(111, rel=0.01)
     assert "fit no clip" in records["C3D"]["note"]
+
+
+def test_bn_inception_cannot_be_what_the_paper_counted(records):
+    """Its convolutions alone are more than the printed 2018.1 M; the whole is the 2.05 G that is published for it."""
+    from uav_perception.networks.bn_inception import BnInception
+
+    row, convolutions = records["BN-Inception (v1)"], []
+
+    def count(module, inputs, output):
+        convolutions.append(output.numel() * module.weight[0].numel())
+
+    with torch.device("meta"), torch.no_grad():
+        network = BnInception(1000).eval()
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.register_forward_hook(count)
+        network(torch.zeros(1, 3, 224, 224))
+    assert f"{sum(convolutions) / 1e6:.1f}" == "2031.6"
+    assert "2031.6 M" in row["note"]
+    assert row["macs_paper"] / 1e9 == pytest.approx(2.05, abs=0.006)
+    assert f"{row['parameters'] / 1e6:.1f}" == f"{row['printed_parameters_m']:.1f}"
+
+
+def test_speed_ratios_are_the_papers():
+    """157 : 118, and 157 : 8 for two streams that take 1/16 s each."""
+    ratios = speed_ratios({"LARMUV": 157, "ResNet-50": 118, "I3D, RGB": 16, "I3D, flow": 16})
+    assert ratios["faster_than_resnet50"] == pytest.approx(1.33, abs=0.001)
+    assert ratios["faster_than_i3d"] == pytest.approx(19.625)
+
+
+def test_the_committed_table_is_of_these_networks_and_fast_enough(records):
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "cost.json"
+    committed = {record["network"]: record for record in json.loads(path.read_text())["records"]}
+    for network, record in records.items():
+        for key in ("classes", "input", "parameters", "macs_paper", "macs_true"):
+            assert committed[network][key] == record[key], (network, key)
+        assert committed[network]["rate"] > 0
+    assert committed["LARMUV"]["faster_than_resnet50"] >= 1.33
+    assert committed["LARMUV"]["faster_than_i3d"] >= 19.6
+
+
+def test_a_rate_is_measured():
+    assert measure(next(row for row in ROWS if row.name == "larmuv"), 0.0) > 0
 
 
 def test_every_record_has_the_agreed_keys(records):

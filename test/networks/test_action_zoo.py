@@ -122,13 +122,40 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         load_weights(build("resnet18", 5), "resnet18", str(tmp_path / "missing.pth"))
 
 
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_files_without_weights_are_refused(tmp_path, content):
+    path = tmp_path / "wrong.pth"
+    if content is None:
+        torch.save([torch.zeros(1)], path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(NetworkError, match=r"wrong\.pth (is damaged or )?holds no weights"):
+        load_weights(build("resnet18", 5), "resnet18", str(path))
+
+
+def test_video_networks_are_fed_as_torchvision_says():
+    """Size, scaling and frame rate of its presets; 30 frames a second over the stride."""
+    weights = {
+        "mvit_v2_s": torchvision.models.video.MViT_V2_S_Weights.DEFAULT,
+        "swin3d_t": torchvision.models.video.Swin3D_T_Weights.DEFAULT,
+        "r2plus1d_18": torchvision.models.video.R2Plus1D_18_Weights.DEFAULT,
+    }
+    for name, choice in weights.items():
+        feed, preset = default_feed(name), choice.transforms()
+        assert (feed.size, feed.short_side) == (preset.crop_size[0], preset.resize_size[0])
+        assert [value / 255 for value in feed.mean] == pytest.approx(list(preset.mean), abs=1e-5)
+        assert [value / 255 for value in feed.std] == pytest.approx(list(preset.std), abs=1e-5)
+        assert f"`frame_rate={30 / feed.stride:g}`" in choice.meta["_docs"]
+        assert f"`clip_len={feed.frames}`" in choice.meta["_docs"]
+
+
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(NetworkError, match="choose one of larmuv, vgg16"):
         build("slowfast", 5)
     with pytest.raises(NetworkError, match=r"IMAGENET1K_V1"):
         load_weights(build("resnet18", 5), "resnet18", "IMAGENET22K")
     with pytest.raises(NetworkError, match="torchvision has none"):
-        load_weights(build("i3d_rgb", 5), "i3d_rgb", "DEFAULT")
+        load_weights(build("i3d_flow", 5), "i3d_flow", "DEFAULT")
     with pytest.raises(NetworkError, match="resnet18 has no option causal"):
         build("resnet18", 5, causal=True)
 

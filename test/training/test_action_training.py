@@ -12,6 +12,7 @@ import torch
 import yaml
 from action_samples import CLASSES, recipe, write_set
 
+from uav_perception.networks.losses_action import ActionLoss
 from uav_perception.training.action import freeze_batch_norm, parameter_groups, rate_factor, run_training
 from uav_perception.training.action_model import load_action_checkpoint
 from uav_perception.training.action_recipe import ActionRecipe, OptimizerRecipe
@@ -80,6 +81,11 @@ def test_a_run_leaves_its_results(trained):
 def test_a_finished_run_is_not_overwritten(data, trained):
     with pytest.raises(CheckpointError, match="add --resume"):
         run_training(recipe(data), trained)
+
+
+def test_another_run_is_not_resumed(data, trained):
+    with pytest.raises(CheckpointError, match=r"is of a run with feed .*resume with its recipe"):
+        run_training(recipe(data, network={"size": 48, "short_side": 54}), trained, resume=True)
 
 
 def test_killed_and_resumed_gives_the_same(data, trained, tmp_path):
@@ -156,6 +162,10 @@ def test_a_two_stream_teacher_is_cached_and_checked(data, trained, tmp_path):
     assert torch.equal(teacher_logits(settings.teacher, source, settings.data), fused)
     assert [path.stat().st_mtime_ns for path in kept] == times
     assert run_training(values, tmp_path / "student") == 0
+    # Logits of other frames are other logits: another window, another store.
+    for change in ({"window": {"seconds": 0.3}}, {"store": "frames", "store_every": 2}):
+        other = checked(ActionRecipe, values | {"data": values["data"] | change})
+        assert not torch.allclose(teacher_logits(other.teacher, source, other.data), fused)
     settings.teacher[0].__dict__["checkpoint"] = str(tmp_path / "gone.ckpt")
     with pytest.raises(CheckpointError, match=r"gone\.ckpt does not exist"):
         teacher_logits(settings.teacher, source, settings.data)
@@ -169,6 +179,39 @@ def test_every_switch_trains(data, tmp_path, options):
     assert run_training(values, tmp_path) == 0
     _, model = load_action_checkpoint(tmp_path / "split1" / "last.ckpt")
     assert model.options == options
+
+
+@pytest.mark.parametrize("options", [{}, {"causal": True}])
+def test_mixed_precision_trains_and_its_checkpoint_loads(data, tmp_path, monkeypatch, options):
+    """Convolutions in bfloat16; losses, sums and the checkpoint in float32."""
+    of_convolutions, of_losses = set(), set()
+    convolve, weigh = torch.nn.Conv2d.forward, ActionLoss.__call__
+
+    def convolving(module, inputs):
+        output = convolve(module, inputs)
+        if module.training:
+            of_convolutions.add(output.dtype)
+        return output
+
+    def weighing(loss, logits, labels, teacher=None):
+        of_losses.add(logits.dtype)
+        return weigh(loss, logits, labels, teacher)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", convolving)
+    monkeypatch.setattr(ActionLoss, "__call__", weighing)
+    values = recipe(
+        data,
+        network={"options": options | {"encoder_dropout": 0.0, "classifier_dropout": 0.0}},
+        training={"epochs": 5, "precision": "bf16-mixed", "validate_every": 0},
+    )
+    assert run_training(values, tmp_path) == 0
+    assert (of_convolutions, of_losses) == ({torch.bfloat16}, {torch.float32})
+    losses = [float(row["train_loss"]) for row in curve_of(tmp_path / "split1")]
+    assert losses[-1] < 0.7 * losses[0], losses
+    network, model = load_action_checkpoint(tmp_path / "split1" / "last.ckpt")
+    assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+    with torch.no_grad():
+        assert torch.isfinite(network(torch.zeros(1, 3, 3, model.feed.size, model.feed.size))).all()
 
 
 def test_partial_batch_norm_keeps_the_first():
@@ -203,6 +246,8 @@ def test_schedules():
         ({"optimizer": {"rate": "1e-3"}}, r"recipe\.optimizer\.rate must be a number.*1\.0e-3"),
         ({"training": {"epochs": 2.5}}, r"recipe\.training\.epochs must be int"),
         ({"training": {"protocol": "best"}}, "choose one of centre, ten-crop"),
+        ({"training": {"protocol": "classic"}}, "classic tests on more segments than larmuv takes"),
+        ({"training": {"precision": "fp16"}}, "choose one of 32-true, bf16-mixed, 16-mixed"),
         ({"loss": {"distillation": 0.5}}, "names no teacher"),
         ({"augmentation": {"scales": 1.0}}, r"scales must be a list"),
     ],

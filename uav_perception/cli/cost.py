@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+# What every record of --json holds; the file of --output holds the printed numbers and the notes too.
+KEYS = ("network", "classes", "input", "parameters", "macs_paper", "macs_true", "rate")
 HELP = "parameters, operations and speed of every network of the papers' tables"
 
 
@@ -28,9 +30,12 @@ def run(args: argparse.Namespace) -> int:
 
     from uav_perception.deployment.cost_action import action_records
     from uav_perception.deployment.cost_detection import detector_records
+    from uav_perception.deployment.errors import DeploymentError
     from uav_perception.files import write_json
     from uav_perception.provenance import provenance
 
+    if args.seconds < 0 or args.threads < 0:
+        raise DeploymentError(f"--seconds and --threads must not be negative, got {args.seconds:g} and {args.threads}.")
     if args.threads:
         torch.set_num_threads(args.threads)
     records = [] if args.only == "detection" else action_records(args.seconds)
@@ -38,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         records += detector_records()
     if args.output:
         write_json(args.output, {"provenance": provenance(), "threads": torch.get_num_threads(), "records": records})
-    print(json.dumps(records, indent=2) if args.json else _table(records))
+    shown = [{key: record[key] for key in KEYS} for record in records]
+    print(json.dumps(shown, indent=2) if args.json else _table(records))
     return 0
 
 

@@ -26,12 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Test or predict."""
+    import torch
+
     from uav_perception.training.action_model import load_action_checkpoint
     from uav_perception.training.errors import RecipeError
 
     if bool(args.videos) == bool(args.config):
         raise RecipeError("Give either video files or --config with a recipe.")
     network, model = load_action_checkpoint(args.checkpoint)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
     if args.videos:
         _predict(network, model, args)
     else:

@@ -30,16 +30,26 @@ def _ranks(recording: str, seed: int) -> str:
 
 
 def split_by_recording(paths: list[Path], test_share: float, seed: int) -> set[Path]:
-    """The test part of one class: whole recordings, in a fixed random order, until the share is reached."""
+    """The test part of one class: whole recordings, in a fixed random order, until the share is reached.
+
+    One recording is always left for training. Where all names differ in their last number only (``DJI_0001``,
+    ``DJI_0002`` ...), that number counts recordings, not clips of one.
+    """
     groups: dict[str, list[Path]] = {}
     for path in paths:
         groups.setdefault(recording_of(path), []).append(path)
+    if len(groups) == 1:
+        groups = {path.stem: [path] for path in paths}
     chosen: set[Path] = set()
-    for recording in sorted(groups, key=lambda name: _ranks(name, seed)):
+    for recording in sorted(groups, key=lambda name: _ranks(name, seed))[:-1]:
         if len(chosen) >= test_share * len(paths):
             break
         chosen.update(groups[recording])
     return chosen
+
+
+def _folders_with_videos(base: Path) -> list[Path]:
+    return sorted(folder for folder in base.iterdir() if folder.is_dir() and videos_in(folder))
 
 
 def read_class_folders(
@@ -53,11 +63,13 @@ def read_class_folders(
     root = existing(root, title, _REMEDY)
     divided = (root / "train").is_dir() and (root / "test").is_dir()
     base = root / part if divided else root
-    folders = sorted(folder for folder in base.iterdir() if folder.is_dir() and videos_in(folder))
+    folders = _folders_with_videos(base)
     if divided:
-        both = [{f.name for f in (root / side).iterdir() if f.is_dir()} for side in ("train", "test")]
+        both = [{folder.name for folder in _folders_with_videos(root / side)} for side in ("train", "test")]
         if both[0] != both[1]:
-            raise DatasetError(f"{title}: only one of train and test has {', '.join(sorted(both[0] ^ both[1]))}.")
+            raise DatasetError(
+                f"{title}: only one of train and test has videos of {', '.join(sorted(both[0] ^ both[1]))}."
+            )
     if len(folders) < 2:
         raise DatasetError(f"{title}: {base} holds {len(folders)} folders with videos; at least 2 classes are needed.")
     videos = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 from uav_perception.datasets.errors import DatasetError
@@ -31,6 +32,10 @@ def read_csv_videos(root: str | Path, part: str) -> VideoList:
         if missing:
             raise DatasetError(f"{path}: the header lacks {', '.join(sorted(missing))}.")
         rows = [(reader.line_num, row) for row in reader]
+    for number, row in rows:
+        empty = [column for column in ("path", "label") if not (row[column] or "").strip()]
+        if empty:
+            raise DatasetError(f"{path}:{number}: {empty[0]} is empty.")
     class_names = tuple(sorted({row["label"].strip() for _, row in rows}))
     videos = []
     for number, row in rows:
@@ -51,6 +56,9 @@ def _seconds(path: Path, number: int, row: dict[str, str], column: str) -> float
     if not text:
         return None
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise DatasetError(f"{path}:{number}: {column} is {text!r}, not seconds.") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise DatasetError(f"{path}:{number}: {column} is {text!r}, not seconds.")
+    return seconds

@@ -163,7 +163,7 @@ class FrameStore(FrameSource):
         fingerprint = videos.fingerprint()
         found = _load_index(folder / "index.json", fingerprint, options)
         if found is None or not (folder / "frames.bin").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "index.json").unlink(missing_ok=True)  # it would describe other frames than the new file's
             with replacing(folder / "frames.bin") as temporary:
                 found = self._decode(videos, fingerprint, options, temporary)
             write_json(folder / "index.json", found)
@@ -241,7 +241,7 @@ class FlowStore(FrameSource):
             write_json(folder / "index.json", found)
         _report(videos, found["skipped"])
         super().__init__(videos, [_Stored(**record) for record in found["videos"]], found["skipped"])
-        self._folder = folder
+        self._folder, self._options = folder, options
 
     @staticmethod
     def _file(folder: Path, options: dict, video: LabelledVideo) -> Path:
@@ -273,10 +273,6 @@ class FlowStore(FrameSource):
         """(n, height, width, 2) uint8: x and y."""
         path = self._file(self._folder, self._options, self.video(index))
         return np.load(path, mmap_mode="r")[np.asarray(frames)]
-
-    @property
-    def _options(self) -> dict:
-        return json.loads((self._folder / "index.json").read_text(encoding="utf-8"))["options"]
 
 
 def _flow_of(video: LabelledVideo, algorithm: cv2.DenseOpticalFlow, short_side: int, bound: float) -> np.ndarray:

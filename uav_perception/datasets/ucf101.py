@@ -62,7 +62,7 @@ def read_ucf101(root: str | Path, part: str, split: int = 1) -> VideoList:
             raise DatasetError(
                 f"{needed['videos']}:{number}: {words[0]!r} does not begin with a class of classInd.txt."
             )
-        if len(words) > 1 and int(words[1]) != label + 1:
+        if len(words) > 1 and words[1] != str(label + 1):
             raise DatasetError(
                 f"{needed['videos']}:{number}: label {words[1]} contradicts {folder}, which is class {label + 1}."
             )

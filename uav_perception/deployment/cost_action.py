@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,15 @@ ROWS = (
     CostRow("ResNet-18", "resnet18", 51, 11.2, 1816.1, 212),
     CostRow("ResNet-34", "resnet34", 51, 21.4, 3667.0, 167, "the printed parameters are those of 101 classes"),
     CostRow("ResNet-50", "resnet50", 51, 23.8, 4098.5, 118, "the printed parameters are those of 101 classes"),
-    CostRow("BN-Inception (v1)", "bn_inception", 1000, 11.3, 2018.1, 117, "which Inception v1 was meant is not said"),
+    CostRow(
+        "BN-Inception (v1)",
+        "bn_inception",
+        1000,
+        11.3,
+        2018.1,
+        117,
+        "its convolutions alone are 2031.6 M, so the paper counted another Inception v1, of the same size",
+    ),
     CostRow("Inception v3", "inception_v3", 1000, 23.8, 5743.1, 79),
     CostRow(
         "C3D", "c3d", 101, 78.4, 8660.9, 59, note="the printed operations fit no clip length or size; see macs_true"
@@ -221,9 +229,17 @@ def action_records(seconds: float = 0.0) -> list[dict[str, Any]]:
         records.append(record)
     records += tick_records(seconds)
     if seconds > 0:
-        rate = {record["network"]: record["rate"] for record in records}
         larmuv = next(record for record in records if record["network"] == "LARMUV")
-        larmuv["faster_than_resnet50"] = rate["LARMUV"] / rate["ResNet-50"]
-        # The paper's I3D has two streams: both must run for one video.
-        larmuv["faster_than_i3d"] = rate["LARMUV"] * (1 / rate["I3D, RGB"] + 1 / rate["I3D, flow"])
+        larmuv |= speed_ratios({record["network"]: record["rate"] for record in records})
     return records
+
+
+def speed_ratios(rates: Mapping[str, float]) -> dict[str, float]:
+    """How many times as fast LARMUV is, from the rows' clips a second [1/s].
+
+    The paper's I3D has two streams, and both must run for one video.
+    """
+    return {
+        "faster_than_resnet50": rates["LARMUV"] / rates["ResNet-50"],
+        "faster_than_i3d": rates["LARMUV"] * (1 / rates["I3D, RGB"] + 1 / rates["I3D, flow"]),
+    }

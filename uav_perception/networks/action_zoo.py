@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from uav_perception.networks.c3d import C3d
 from uav_perception.networks.errors import NetworkError
 from uav_perception.networks.i3d import I3d
+from uav_perception.networks.inflation import inflate_googlenet, is_googlenet
 from uav_perception.networks.larmuv import CHANNELS_OF_INPUT, Larmuv, LarmuvOptions
-from uav_perception.networks.tsn import Tsn
+from uav_perception.networks.tsn import IMAGE_NETWORKS, Tsn
 from uav_perception.networks.vision import torchvision
 
 _IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -112,7 +114,7 @@ def _video_entry(name: str, weights: str, classifier: str, feed: Feed) -> _Entry
 
 _I3D_FEED = Feed(224, 256, *_UNIT, sampling="dense", frames=64)
 _FLOW_FEED = Feed(224, 256, (127.5, 127.5), (127.5, 127.5), modality="flow", sampling="dense", frames=64)
-_SWIN_FEED = Feed(224, 224, *_IMAGENET, sampling="dense", frames=32, stride=2)
+_SWIN_FEED = Feed(224, 256, *_IMAGENET, sampling="dense", frames=32, stride=2)
 
 _ENTRIES: dict[str, _Entry] = {
     "larmuv": _Entry(
@@ -134,7 +136,7 @@ _ENTRIES: dict[str, _Entry] = {
     "c3d": _Entry(
         _plain("c3d", C3d), Feed(112, 128, *_UNIT, sampling="dense", frames=16), "fc8", rename=(("backbone.", ""),)
     ),
-    "i3d_rgb": _Entry(_plain("i3d_rgb", I3d), _I3D_FEED, "logits.conv3d"),
+    "i3d_rgb": _Entry(_plain("i3d_rgb", I3d), _I3D_FEED, "logits.conv3d", "GoogLeNet_Weights"),
     "i3d_flow": _Entry(_plain("i3d_flow", lambda classes: I3d(classes, "flow")), _FLOW_FEED, "logits.conv3d"),
     "mvit_v2_s": _video_entry(
         "mvit_v2_s",
@@ -149,7 +151,7 @@ _ENTRIES: dict[str, _Entry] = {
         "r2plus1d_18",
         "R2Plus1D_18_Weights",
         "fc",
-        Feed(112, 128, *_KINETICS, sampling="dense", frames=16, stride=1),
+        Feed(112, 128, *_KINETICS, sampling="dense", frames=16, stride=2),
     ),
 }
 NETWORKS = tuple(_ENTRIES)
@@ -179,6 +181,11 @@ def build(name: str, classes: int, segments: int = 3, **options: object) -> nn.M
     return _entry(name).build(classes, segments, **options)
 
 
+def takes_any_segments(name: str) -> bool:
+    """Whether a network built for K segments also takes another number, as the classic test protocol wants."""
+    return name in IMAGE_NETWORKS
+
+
 def default_feed(name: str, input_kind: str = "rgb") -> Feed:
     """How the published network was fed; ``input_kind`` is LARMUV's ``input`` option."""
     feed = _entry(name).feed
@@ -189,8 +196,13 @@ def default_feed(name: str, input_kind: str = "rgb") -> Feed:
 
 def _state_of_file(path: Path) -> dict[str, Tensor]:
     """Tensors of a checkpoint: bare, or of this package's training (``network.``) or DataParallel (``module.``)."""
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
-    state = loaded.get("state_dict", loaded)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise NetworkError(f"{path} is damaged or holds no weights: {error}") from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise NetworkError(f"{path} holds no weights by name.")
     for prefix in ("network.", "module."):
         if state and all(key.startswith(prefix) for key in state):
             return {key.removeprefix(prefix): value for key, value in state.items()}
@@ -212,7 +224,9 @@ def _state_of_name(name: str, entry: _Entry, weights: str) -> dict[str, Tensor]:
 
 
 def _adapted(name: str, entry: _Entry, state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Public names turned into ours; what only pre-training needs is dropped."""
+    """Public names turned into ours, 2D weights inflated for I3D; what only pre-training needs is dropped."""
+    if name == "i3d_rgb" and is_googlenet(state):
+        return inflate_googlenet(state)
     if not set(state) & set(own):
         state = {_renamed(key, entry): value for key, value in state.items()}
     if name == "bn_inception":
@@ -237,7 +251,8 @@ def load_weights(network: nn.Module, name: str, weights: str) -> list[str]:
     """Load pre-trained weights by torchvision name (``IMAGENET1K_V2``, ``KINETICS400_V1``, ``DEFAULT``) or from a file.
 
     The classifier is left as it is where its shape differs (another number of classes), and LARMUV's head where the
-    weights have none (ImageNet's, or the ablation's). Everything else must fit.
+    weights have none (ImageNet's, or the ablation's). I3D's RGB stream also takes GoogLeNet's ImageNet weights, which
+    are inflated. Everything else must fit.
 
     Args:
         network: built by `build`.

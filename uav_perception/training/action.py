@@ -29,7 +29,14 @@ from uav_perception.files import replacing, write_json, write_text
 from uav_perception.networks import action_zoo
 from uav_perception.provenance import provenance
 from uav_perception.training.action_data import open_source, videos_of
-from uav_perception.training.action_model import FORMAT, META_KEY, ActionModel, model_of, normalise
+from uav_perception.training.action_model import (
+    FORMAT,
+    META_KEY,
+    ActionModel,
+    load_action_checkpoint,
+    model_of,
+    normalise,
+)
 from uav_perception.training.action_recipe import ActionRecipe, OptimizerRecipe, StreamRecipe
 from uav_perception.training.action_teacher import teacher_logits
 from uav_perception.training.action_testing import accuracy_of, confusion_matrix, draw_confusion, predict, report_of
@@ -165,11 +172,11 @@ class ActionTraining(lightning.LightningModule):
         labels = batch["label"]
         teacher = self.teacher[batch["index"].cpu()].to(clips.device) if self.teacher is not None else None
         if self.model.options.get("causal"):
-            logits = self.network.prefix_logits(clips)
+            logits = self.network.prefix_logits(clips).float()  # losses and sums in float32, whatever the precision
             losses = torch.stack([self.recipe.loss(step, labels, teacher) for step in logits.unbind(1)]).mean(0)
             logits = logits[:, -1]
         else:
-            logits = self.network(clips)
+            logits = self.network(clips).float()
             losses = self.recipe.loss(logits, labels, teacher)
         weights = batch["weight"].to(losses)
         count = min(self.recipe.training.batch, len(self.train_source) - batch_idx * self.recipe.training.batch)
@@ -283,6 +290,18 @@ def _start_network(recipe: ActionRecipe, model: ActionModel) -> nn.Module:
     return network
 
 
+def _check_resumed(checkpoint: Path, model: ActionModel) -> None:
+    """Refuse to go on with a checkpoint of another network, other classes or another input."""
+    _, kept = load_action_checkpoint(checkpoint)
+    wanted, found = model.to_plain(), kept.to_plain()
+    changed = [key for key in wanted if wanted[key] != found[key]]
+    if changed:
+        raise CheckpointError(
+            f"{checkpoint} is of a run with {changed[0]} {found[changed[0]]}, not {wanted[changed[0]]}: "
+            "resume with its recipe, or choose another --output."
+        )
+
+
 def train_split(recipe: ActionRecipe, folder: Path, split: int | None, resume: bool) -> dict[str, Any]:
     """Train and test on one split.
 
@@ -301,6 +320,8 @@ def train_split(recipe: ActionRecipe, folder: Path, split: int | None, resume: b
     window = recipe.data.window.seconds if recipe.data.window else 0.0
     train_videos, test_videos = videos_of(recipe.data, "train", split), videos_of(recipe.data, "test", split)
     model = model_of(recipe.network, train_videos.class_names, window)
+    if checkpoint.is_file():
+        _check_resumed(checkpoint, model)
     train = open_source(train_videos, recipe.data, model.feed)
     test = open_source(test_videos, recipe.data, model.feed)
     teacher = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from uav_perception.datasets.action_clips import PROTOCOLS, Window
 from uav_perception.datasets.clip_transforms import Augmentation
+from uav_perception.networks.action_zoo import takes_any_segments
 from uav_perception.networks.losses_action import ActionLoss
 from uav_perception.training.errors import RecipeError
 
@@ -15,6 +16,7 @@ _CHOICES = {
     "schedule": ("constant", "cosine", "one_cycle", "steps"),
     "frozen_bn": ("none", "partial", "all"),
     "store": ("files", "frames"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }
 
 
@@ -112,7 +114,7 @@ class RunRecipe:
     """Attributes:
     epochs, batch: batch counts clips over all processes.
     seed: of everything random.
-    precision: Lightning's word: "32-true", "16-mixed" (CUDA), "bf16-mixed".
+    precision: Lightning's word: "32-true", or AMP: "bf16-mixed", "16-mixed" (CUDA; elsewhere bfloat16 is taken).
     frozen_bn: "partial" is TSN's (all but the first batch norm), "all" every one.
     channels_last: memory format of 2D networks; faster on CPUs and tensor cores.
     workers: loader processes.
@@ -134,6 +136,7 @@ class RunRecipe:
 
     def __post_init__(self) -> None:
         _choose("frozen_bn", self.frozen_bn)
+        _choose("precision", self.precision)
         if self.epochs < 1 or self.batch < 1 or self.validate_every < 0:
             raise RecipeError(
                 f"training needs epochs >= 1, batch >= 1, validate_every >= 0, got {self.epochs}, {self.batch}, "
@@ -161,3 +164,8 @@ class ActionRecipe:
     def __post_init__(self) -> None:
         if self.loss.distillation > 0 and not self.teacher:
             raise RecipeError("loss.distillation is above 0, but the recipe names no teacher.")
+        if PROTOCOLS[self.training.protocol].segments and not takes_any_segments(self.network.name):
+            raise RecipeError(
+                f"training.protocol {self.training.protocol} tests on more segments than {self.network.name} takes; "
+                "choose another."
+            )

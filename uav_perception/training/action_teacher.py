@@ -24,9 +24,10 @@ from uav_perception.training.errors import CheckpointError
 _log = logging.getLogger(__name__)
 
 
-def _identity(streams: Sequence[StreamRecipe]) -> str:
-    """A hash of the teacher: the bytes of its checkpoints and their weights."""
-    digest = hashlib.sha256()
+def _identity(streams: Sequence[StreamRecipe], data: DataRecipe) -> str:
+    """A hash of the teacher and what it is shown: its checkpoints' bytes, their weights, the frames of a video."""
+    shown = (data.window and data.window.seconds, data.store, data.store_short_side, data.store_every)
+    digest = hashlib.sha256(repr(shown).encode())
     for stream in streams:
         path = Path(stream.checkpoint)
         if not path.is_file():
@@ -56,7 +57,7 @@ def _stream_logits(stream: StreamRecipe, videos: VideoList, data: DataRecipe, wo
 def teacher_logits(streams: Sequence[StreamRecipe], source: FrameSource, data: DataRecipe, workers: int = 0) -> Tensor:
     """The fused logits of the teacher for the usable videos of ``source``: the weighted sum of its streams.
 
-    They are kept under ``data.cache`` and used again only for the same checkpoints and the same data.
+    They are kept under ``data.cache`` and used again only for the same checkpoints, videos, window and store.
 
     Args:
         streams: one network, or two for a two-stream fusion.
@@ -71,7 +72,7 @@ def teacher_logits(streams: Sequence[StreamRecipe], source: FrameSource, data: D
         CheckpointError: a checkpoint is missing, was made for other classes, or a stream cannot read a video.
     """
     videos = source.videos
-    fingerprint, identity = videos.fingerprint(), _identity(streams)
+    fingerprint, identity = videos.fingerprint(), _identity(streams, data)
     path = Path(data.cache) / f"teacher-{identity[:16]}-{fingerprint[:16]}.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
