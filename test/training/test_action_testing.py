@@ -1,10 +1,14 @@
 """Accuracies against torchmetrics, an implementation that shares nothing with ours."""
 
+import importlib
+
 import pytest
 import torch
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 from uav_perception.training.action_testing import accuracy_of, confusion_matrix, draw_confusion, report_of
+
+# After our own import: torchmetrics imports torchvision, whose operators do not fit every torch.
+metrics = importlib.import_module("torchmetrics.functional.classification")
 
 
 def answers(classes, count, seed, absent=()):
@@ -21,15 +25,15 @@ def answers(classes, count, seed, absent=()):
 def test_accuracies_are_those_of_torchmetrics(classes, count, absent):
     labels, predicted = answers(classes, count, classes, absent)
     confusion = confusion_matrix(labels, predicted, classes)
-    assert torch.equal(confusion, multiclass_confusion_matrix(predicted, labels, classes))
+    assert torch.equal(confusion, metrics.multiclass_confusion_matrix(predicted, labels, classes))
     accuracy = accuracy_of(confusion)
-    micro = multiclass_accuracy(predicted, labels, classes, average="micro").item()
+    micro = metrics.multiclass_accuracy(predicted, labels, classes, average="micro").item()
     assert accuracy["top1"] == pytest.approx(micro, abs=1e-6)
-    of_class = multiclass_accuracy(predicted, labels, classes, average="none")
+    of_class = metrics.multiclass_accuracy(predicted, labels, classes, average="none")
     there = labels.unique()
     assert accuracy["mean_class"] == pytest.approx(of_class[there].mean().item(), abs=1e-6)
     if len(there) == classes:
-        macro = multiclass_accuracy(predicted, labels, classes, average="macro").item()
+        macro = metrics.multiclass_accuracy(predicted, labels, classes, average="macro").item()
         assert accuracy["mean_class"] == pytest.approx(macro, abs=1e-6)
     report = report_of(confusion, [f"c{number}" for number in range(classes)])
     assert report["clips"] == count
