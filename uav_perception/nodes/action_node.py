@@ -99,8 +99,8 @@ class ActionNode(ImageNode):
         self._waiting: StampMatcher[Picture, DetectionArray] = StampMatcher(_WAITING_IMAGES)
         super().__init__("action", PARAMETERS, hub, **options)
 
-    def configure(self) -> None:
-        """Load the model, run it once, and announce its classes."""
+    def load(self) -> Recogniser:
+        """Load the model and run it once."""
         path = find_model(str(self.parameters["model"]), "action")
         options = RecogniserOptions(
             tick_hz=self.parameters["tick_hz"] or None,
@@ -111,10 +111,15 @@ class ActionNode(ImageNode):
         )
         contract_file = self.parameters["contract"] or None
         model = ActionModel(path, self.parameters["backend"], contract_file, backend_options(self.parameters))
-        self._recogniser = Recogniser(model, options=options)
-        contract = model.contract
-        self._recogniser.update(np.zeros((contract.input_height, contract.input_width, 3), np.uint8), 0)
-        self._recogniser.reset()
+        recogniser = Recogniser(model, options=options)
+        recogniser.update(np.zeros((model.contract.input_height, model.contract.input_width, 3), np.uint8), 0)
+        recogniser.reset()
+        return recogniser
+
+    def configure(self, loaded: Recogniser) -> None:
+        """Take the model, and announce its classes."""
+        self._recogniser = loaded
+        model, contract = loaded.model, loaded.model.contract
         self._outputs = {
             "actions": self.create_publisher(ActionArray, "~/actions", results(), qos_overriding_options=OVERRIDABLE),
             "class_names": self.create_publisher(ClassNames, "~/class_names", latched()),
@@ -123,7 +128,7 @@ class ActionNode(ImageNode):
         publish(self._outputs["class_names"], names, self)
         self.get_logger().info(
             f"{contract.name}: {len(contract.class_names)} classes, {model.segments} images in "
-            f"{options.window_s or model.window_s:g} s, {model.description}"
+            f"{loaded.options.window_s or model.window_s:g} s, {model.description}"
         )
 
     def activate(self) -> None:

@@ -135,8 +135,8 @@ class DetectorNode(ImageNode):
         self._report_out: AutopilotReport | None = None
         super().__init__("detector", PARAMETERS, hub, **options)
 
-    def configure(self) -> None:
-        """Load the model, run it, and announce its classes."""
+    def load(self) -> Detector:
+        """Load the model and run it."""
         values = self.parameters
         if self._needs_vehicle() and values["vehicle"] == "none":
             raise NodeError(
@@ -145,18 +145,23 @@ class DetectorNode(ImageNode):
             )
         path = find_model(str(values["model"]), "detector")
         tile = int(values["tile_size"])
-        self._detector = Detector(
+        detector = Detector(
             path,
             backend=values["backend"],
             tiling=Tiling(tile, tile, values["tile_overlap"]) if tile else None,
             contract_file=values["contract"] or None,
             options=backend_options(values),
         )
+        detector.warm_up()
+        return detector
+
+    def configure(self, loaded: Detector) -> None:
+        """Take the model, and announce its classes."""
+        self._detector = loaded
         names = ("score_threshold", "iou_threshold", "class_agnostic", "max_detections")
         self._models_own = {name: getattr(self._detector, name) for name in names}
-        self._tracker = Tracker(self._tracker_options()) if values["tracking"] else None
+        self._tracker = Tracker(self._tracker_options()) if self.parameters["tracking"] else None
         self._apply_thresholds()
-        self._detector.warm_up()
         contract = self._detector.contract
         self._advertise()
         names = conversions.to_class_names(contract.name, contract.task, contract.class_names)

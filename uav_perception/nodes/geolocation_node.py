@@ -70,17 +70,19 @@ class GeolocationNode(ManagedNode):
         self._target_ticks = TickGrid(10.0)
         super().__init__("geolocation", PARAMETERS, **options)
 
-    def configure(self) -> None:
-        """Check the settings, read the terrain, advertise."""
+    def load(self) -> TerrainGrid | None:
+        """Check the settings and read the terrain."""
         values = self.parameters
         if values["vehicle"] == "none":
             raise NodeError("the parameter vehicle is none. Set it to mavros, px4, odometry or tf.")
         if values["method"] == "height_above_ground" and values["height_source"] == "none":
             raise NodeError("method height_above_ground needs height_source: relative_altitude or range.")
-        self._heights = parse_heights(str(values["object_heights"]))
-        self._terrain = None
-        if values["method"] == "terrain":
-            self._terrain = read_terrain(str(values["terrain"]))
+        return read_terrain(str(values["terrain"])) if values["method"] == "terrain" else None
+
+    def configure(self, loaded: TerrainGrid | None) -> None:
+        """Take the terrain, advertise."""
+        self._heights = parse_heights(str(self.parameters["object_heights"]))
+        self._terrain = loaded
         self._filter = TargetFilter(FilterOptions())
         self._outputs = {
             "targets": self.create_publisher(

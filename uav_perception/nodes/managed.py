@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType
@@ -20,12 +21,17 @@ COMMON_PARAMETERS = (
 # What a user can mend: our own errors, files and devices, values that a library refuses.
 EXPECTED_ERRORS = (UavPerceptionError, OSError, ValueError)
 
+_LOADING_PERIOD = 0.05  # how often it is looked whether the loading is done [s]
+
 
 class ManagedNode(LifecycleNode):
     """A lifecycle node with checked parameters, autostart and diagnostics.
 
-    A derived node implements `configure`, `activate`, `deactivate` and `cleanup`, which raise when something is wrong.
-    The reason is logged and shown in diagnostics, the transition fails, and the process lives on.
+    A derived node implements `load`, `configure` and `activate`, which raise when something is wrong, and `deactivate`
+    and `cleanup`. The reason is logged and shown in diagnostics, the transition fails, and the process lives on.
+
+    A node that starts itself loads on a thread, and the other nodes of its process go on meanwhile. A transition that
+    is asked for by service is answered by the callback that carries it out, so there the process waits.
 
     Args:
         name: the node's default name.
@@ -36,7 +42,9 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, table: tuple[Parameter, ...], **options: object) -> None:
         super().__init__(name, **options)
         self._refusal = ""
-        self.parameters = Parameters(self, COMMON_PARAMETERS + table, self._is_unconfigured, self.parameter_changed)
+        self._loading: Future | None = None
+        self._is_outdated = False  # a parameter has changed since the loading began
+        self.parameters = Parameters(self, COMMON_PARAMETERS + table, self._is_unconfigured, self._parameter_changed)
         self._diagnostics = Diagnostics(self, self._report, str(self.parameters["hardware_id"]))
         self._autostart_timer = None
         if self.parameters["autostart"]:
@@ -46,8 +54,15 @@ class ManagedNode(LifecycleNode):
 
     # What a derived node implements.
 
-    def configure(self) -> None:
-        """Load and warm up what the node needs. Raises with the reason when it cannot."""
+    def load(self) -> object:
+        """Do what takes long, such as loading a model and running it once; the result goes to `configure`.
+
+        It may run on another thread than everything else: it reads parameters and touches nothing else of the node.
+        Raises with the reason when it cannot.
+        """
+
+    def configure(self, loaded: object) -> None:
+        """Take over what `load` gave, and advertise. Raises with the reason when it cannot."""
 
     def activate(self) -> None:
         """Subscribe and begin."""
@@ -74,12 +89,7 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load; a refusal leaves the node unconfigured."""
-
-        def load() -> None:
-            self.parameters.require_valid()
-            self.configure()
-
-        result = self._attempt("configure", load)
+        result = self._attempt("configure", lambda: self.configure(self._loaded()))
         if result != TransitionCallbackReturn.SUCCESS:
             self.cleanup()
         return result
@@ -136,13 +146,50 @@ class ManagedNode(LifecycleNode):
     def _is_unconfigured(self) -> bool:
         return self._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
 
+    def _parameter_changed(self, name: str, value: Value) -> None:
+        self._is_outdated = True
+        self.parameter_changed(name, value)
+
+    def _load(self) -> object:
+        self.parameters.require_valid()
+        return self.load()
+
+    def _loaded(self) -> object:
+        """What was loaded on the thread, when that is still what the parameters ask for; else it is loaded now."""
+        loading, self._loading = self._loading, None
+        if loading is not None:
+            wait([loading])  # two models at once may not fit
+            if not self._is_outdated:
+                return loading.result()
+        return self._load()
+
     def _autostart(self) -> None:
+        """Begin to load when the process spins, then look now and then whether it is done."""
         self.destroy_timer(self._autostart_timer)
         self._autostart_timer = None
-        if self._is_unconfigured() and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        if not self._is_unconfigured():
+            return
+        self._is_outdated = False
+        pool = ThreadPoolExecutor(1, f"{self.get_name()} loading")
+        self._loading = pool.submit(self._load)
+        pool.shutdown(wait=False)
+        self._autostart_timer = self.create_timer(
+            _LOADING_PERIOD, self._start_when_loaded, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def _start_when_loaded(self) -> None:
+        if self._loading is not None and not self._loading.done():
+            return
+        self.destroy_timer(self._autostart_timer)
+        self._autostart_timer = None
+        if self._loading is None or not self._is_unconfigured():
+            return  # somebody was faster, by service
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def _report(self) -> Health:
+        if self._loading is not None:
+            return Health(STALE, "loading", {"state": self.state_label})
         if self._refusal:
             return Health(ERROR, self._refusal, {"state": self.state_label})
         if self.state_label != "active":
@@ -152,6 +199,9 @@ class ManagedNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the node's threads before its handles go."""
+        if self._loading is not None:
+            wait([self._loading])  # an engine that is being built cannot be interrupted
+            self._loading = None
         self.deactivate()
         self.cleanup()
         super().destroy_node()

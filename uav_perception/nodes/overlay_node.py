@@ -50,7 +50,7 @@ class OverlayNode(ImageNode):
         self._labels: dict[int, tuple[int, ActionLabel]] = {}
         super().__init__("overlay", PARAMETERS, hub, **options)
 
-    def configure(self) -> None:
+    def configure(self, loaded: object) -> None:
         """Advertise the drawn images."""
         self._raw = self.create_publisher(Image, "~/image", sensor(), qos_overriding_options=OVERRIDABLE)
         self._compressed = self.create_publisher(
