@@ -162,3 +162,10 @@ def test_the_same_image_twice_changes_no_id():
         out = tracker.update(boxes_at((50, 50)), stamp * MS)
     assert out.track_ids.tolist() == [1]
     assert not tracker.resets
+
+
+def test_options_that_go_with_a_threshold():
+    assert TrackerOptions.for_threshold(0.4) == TrackerOptions()
+    weak = TrackerOptions.for_threshold(0.05, max_lost_s=1.0)
+    assert (weak.low_score, weak.high_score, weak.new_score, weak.max_lost_s) == (0.05, 0.05, 0.1, 1.0)
+    assert TrackerOptions.for_threshold(1.0).new_score == 1.0

@@ -14,7 +14,7 @@ from uav_perception.frames.frame import Frame
 from uav_perception.inference.backends import BackendOptions
 from uav_perception.inference.detections import Detections
 from uav_perception.inference.detector import Detector
-from uav_perception.tracking.tracker import Tracker
+from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class Pipeline:
         self.settings = settings
         options = BackendOptions(threads=settings.threads)
         self.detector: Detector | None = None
+        self._tracker_options = TrackerOptions()
         self.recogniser: Recogniser | None = None
         if settings.model is not None:
-            self.detector = Detector(
-                settings.model, settings.backend, score_threshold=settings.score_threshold, options=options
-            )
+            self.detector = Detector(settings.model, settings.backend, options=options)
+            # Tracked as the node does, from the threshold that the model names; judged over all scores.
+            self._tracker_options = TrackerOptions.for_threshold(self.detector.score_threshold)
+            self.detector.score_threshold = settings.score_threshold
             self.detector.warm_up()
         if settings.action_model is not None:
             self.recogniser = Recogniser(settings.action_model, settings.backend)
@@ -73,7 +75,8 @@ class Pipeline:
 
     def start(self, in_time_order: bool) -> None:
         """Forget the recording before."""
-        self._tracker = Tracker() if self.settings.track and in_time_order and self.detector else None
+        tracked = self.settings.track and in_time_order and self.detector is not None
+        self._tracker = Tracker(self._tracker_options) if tracked else None
         if self.recogniser is not None:
             self.recogniser.reset()
 

@@ -101,18 +101,6 @@ PARAMETERS = (
         change="unconfigured",
     ),
 )
-_NEW_TRACK_MARGIN = 0.05  # a new track needs this much more score than an old one keeps
-
-
-def tracker_options(score_threshold: float, low_score: float, max_lost: float, camera_motion: str) -> TrackerOptions:
-    """The tracker's options that go with the node's parameters."""
-    return TrackerOptions(
-        high_score=score_threshold,
-        low_score=min(low_score, score_threshold),
-        new_score=min(1.0, score_threshold + _NEW_TRACK_MARGIN),
-        max_lost_s=max_lost,
-        camera_motion=camera_motion in ("image", "both"),
-    )
 
 
 class DetectorNode(ImageNode):
@@ -266,8 +254,12 @@ class DetectorNode(ImageNode):
         return source.since_last(picture.time_ns, picture.frame_id, frame.width, frame.height)
 
     def _tracker_options(self) -> TrackerOptions:
-        others = (self.parameters[name] for name in ("track_low_score", "max_lost", "camera_motion"))
-        return tracker_options(self._limit("score_threshold"), *others)
+        return TrackerOptions.for_threshold(
+            self._limit("score_threshold"),
+            self.parameters["track_low_score"],
+            max_lost_s=self.parameters["max_lost"],
+            camera_motion=self.parameters["camera_motion"] in ("image", "both"),
+        )
 
     def _apply_thresholds(self) -> None:
         detector = self._detector

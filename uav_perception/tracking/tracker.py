@@ -19,6 +19,7 @@ from uav_perception.tracking.camera_motion import ImageMotion, MotionOptions
 from uav_perception.tracking.errors import TrackingError
 from uav_perception.tracking.similarity import SIMILARITIES
 
+_NEW_TRACK_MARGIN = 0.05  # a new track needs this much more score than an old one keeps
 _GATE = 18.4  # 99.99 % of a chi-square with two degrees of freedom
 
 
@@ -53,6 +54,18 @@ class TrackerOptions:
     camera_motion: bool = True
     noise: kalman.NoiseOptions = field(default_factory=kalman.NoiseOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
+
+    @classmethod
+    def for_threshold(cls, score: float, low_score: float = 0.1, **more: object) -> TrackerOptions:
+        """The options that go with a detector's usual score threshold.
+
+        Args:
+            score: from which the detector's objects are believed.
+            low_score: down to which a tracked object stays so.
+            more: other options.
+        """
+        new_score = min(1.0, score + _NEW_TRACK_MARGIN)
+        return cls(high_score=score, low_score=min(low_score, score), new_score=new_score, **more)
 
     def __post_init__(self) -> None:
         if self.similarity not in SIMILARITIES:
