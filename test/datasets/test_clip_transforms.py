@@ -112,7 +112,16 @@ def test_ten_crops():
 
 
 @pytest.mark.parametrize(
-    "options", [{"scales": ()}, {"scales": (1.2,)}, {"positions": "corner"}, {"flip": 2}, {"contrast": -1}]
+    "options",
+    [
+        {"scales": ()},
+        {"scales": (1.2,)},
+        {"positions": "corner"},
+        {"flip": 2},
+        {"contrast": -1},
+        {"frame_size": (256,)},
+        {"shift": -1.0},
+    ],
 )
 def test_wrong_augmentation_is_refused(options):
     with pytest.raises(DatasetError):

@@ -22,6 +22,7 @@ from uav_perception.datasets.frame_source import FlowStore, FrameStore, VideoFil
 from uav_perception.datasets.video_file import frame_times, iterate_frames, probe, read_frames
 from uav_perception.datasets.video_list import LabelledVideo, VideoList
 from uav_perception.networks.action_zoo import Feed
+from uav_perception.training.action_model import normalise
 
 FEED = Feed(32, 40, (0, 0, 0), (1, 1, 1))
 
@@ -143,6 +144,32 @@ def test_flow_is_computed_once(videos, tmp_path):
     (tmp_path / "flow" / "index.json").unlink()  # as after an interruption
     FlowStore(few, tmp_path / "flow", short_side=24)
     assert file.stat().st_mtime_ns == made
+
+
+def test_clips_of_flow(videos, tmp_path):
+    """Two channels, x first, in frames that follow each other; a mirrored clip is normalised to the opposite x."""
+    few = VideoList("samples", ("run", "walk"), videos[0].videos[:1])
+    store = FlowStore(few, tmp_path / "flow", short_side=24)
+    feed = Feed(24, 24, (127.5, 127.5), (127.5, 127.5), modality="flow", sampling="dense", frames=4, stride=2)
+    plain = {
+        "frame_size": None,
+        "scales": (1.0,),
+        "brightness": 0,
+        "contrast": 0,
+        "saturation": 0,
+        "positions": "uniform",
+    }
+    straight, mirrored = (
+        TrainingClips(store, feed, Augmentation(**plain, flip=flip), seed=3)[Key(0, 0)]["clip"] for flip in (0.0, 1.0)
+    )
+    assert straight.shape == (4, 2, 24, 24) and straight.dtype == torch.uint8
+    opposite = normalise(mirrored.flip(-1), feed)
+    assert torch.allclose(opposite[:, 0], -normalise(straight, feed)[:, 0], atol=1e-6)
+    assert torch.equal(opposite[:, 1], normalise(straight, feed)[:, 1])
+    view = TestClips(store, feed)[0]["views"][0]
+    start = round(0.5 * (11 - 3 * 2 - 1))
+    expected = store.read(0, range(start, start + 8, 2))[:, :, 4:28]
+    assert torch.equal(view, torch.from_numpy(expected).permute(0, 3, 1, 2))
 
 
 def test_training_clips_depend_on_seed_epoch_and_index_alone(videos, tmp_path):

@@ -214,6 +214,21 @@ def test_mixed_precision_trains_and_its_checkpoint_loads(data, tmp_path, monkeyp
         assert torch.isfinite(network(torch.zeros(1, 3, 3, model.feed.size, model.feed.size))).all()
 
 
+def test_a_tsn_baseline_trains_and_is_tested_by_the_classic_protocol(data, tmp_path, capsys):
+    """25 segments x 10 crops after training on 3; a finished split is not repeated, a changed recipe is."""
+    values = recipe(data, training={"epochs": 1, "batch": 6, "validate_every": 0, "protocol": "classic"})
+    values["network"] = {"name": "resnet18", "size": 32, "short_side": 36}
+    assert run_training(values, tmp_path) == 0
+    result = json.loads((tmp_path / "split1" / "result.json").read_text())
+    assert (result["network"], result["protocol"], result["clips"]) == ("resnet18", "classic", 6)
+    network, _ = load_action_checkpoint(tmp_path / "split1" / "last.ckpt")
+    assert network(torch.zeros(1, 25, 3, 32, 32)).shape == (1, 2)
+    assert run_training(values, tmp_path, resume=True) == 0
+    assert json.loads((tmp_path / "split1" / "result.json").read_text()) == result
+    assert run_training(values | {"training": values["training"] | {"epochs": 2}}, tmp_path, resume=True) == 0
+    assert len(curve_of(tmp_path / "split1")) == 2
+
+
 def test_partial_batch_norm_keeps_the_first():
     network = torch.nn.Sequential(*(torch.nn.BatchNorm2d(4) for _ in range(3)))
     freeze_batch_norm(network.train(), "partial")
@@ -247,6 +262,7 @@ def test_schedules():
         ({"training": {"epochs": 2.5}}, r"recipe\.training\.epochs must be int"),
         ({"training": {"protocol": "best"}}, "choose one of centre, ten-crop"),
         ({"training": {"protocol": "classic"}}, "classic tests on more segments than larmuv takes"),
+        ({"network": {"name": "c3d", "options": {}}, "training": {"channels_last": True}}, "c3d is 3D"),
         ({"training": {"precision": "fp16"}}, "choose one of 32-true, bf16-mixed, 16-mixed"),
         ({"loss": {"distillation": 0.5}}, "names no teacher"),
         ({"augmentation": {"scales": 1.0}}, r"scales must be a list"),

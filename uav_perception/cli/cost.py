@@ -80,5 +80,5 @@ def _cells(record: dict[str, Any]) -> tuple[str, ...]:
         "" if record["macs_paper"] is None else f"{record['macs_paper'] / 1e6:.1f}",
         "" if printed is None else f"{printed:.1f}",
         f"{record['macs_true'] / 1e6:.1f}",
-        rate if isinstance(rate, str) else "" if rate is None else f"{rate:.2f}",
+        "" if rate is None else f"{rate:.2f}",
     )

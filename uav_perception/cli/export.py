@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, help="the ONNX file to write")
     parser.add_argument("--name", help="name of the model; default: the output's name")
     parser.add_argument("--size", type=_size, metavar="WxH", help="input size [px], multiples of 32 (detectors)")
-    parser.add_argument("--form", help="form of an action network: streaming (default) or clip")
+    parser.add_argument(
+        "--form", help="form of an action network: parts (the default: a stream computes each frame once) or clip"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

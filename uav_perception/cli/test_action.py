@@ -46,7 +46,7 @@ def _predict(network, model, args: argparse.Namespace) -> None:
     """Print the five likeliest actions of each file."""
     import tempfile
 
-    from uav_perception.datasets.action_clips import PROTOCOLS, TestClips
+    from uav_perception.datasets.action_clips import PROTOCOLS, TestClips, Window
     from uav_perception.datasets.frame_source import VideoFiles
     from uav_perception.datasets.video_list import LabelledVideo, VideoList
     from uav_perception.training.action_testing import predict
@@ -56,7 +56,9 @@ def _predict(network, model, args: argparse.Namespace) -> None:
     videos = VideoList("the given videos", model.class_names, samples)
     with tempfile.TemporaryDirectory() as folder:
         source = VideoFiles(videos, Path(folder) / "frames.json")
-    logits, _ = predict(network, TestClips(source, model.feed, PROTOCOLS[args.protocol]), 1)
+    # What was trained on sub-windows is shown the middle one, as in its test.
+    window = Window(model.window_seconds) if model.window_seconds else None
+    logits, _ = predict(network, TestClips(source, model.feed, PROTOCOLS[args.protocol], window), 1)
     for index, row in enumerate(logits.softmax(1)):
         best = row.topk(min(5, len(row)))
         named = ", ".join(

@@ -48,6 +48,10 @@ class Augmentation:
             raise DatasetError(f"scales {self.scales} must be shares of the short side in (0, 1].")
         if self.positions not in POSITIONS:
             raise DatasetError(f"positions is {self.positions!r}; choose one of {', '.join(POSITIONS)}.")
+        if self.frame_size is not None and (len(self.frame_size) != 2 or min(self.frame_size) < 1):
+            raise DatasetError(f"frame_size is {self.frame_size}; give height and width, at least 1 px each.")
+        if self.distortion < 0 or self.shift < 0:
+            raise DatasetError(f"distortion and shift must not be negative, got {self.distortion} and {self.shift}.")
         if not 0 <= self.flip <= 1:
             raise DatasetError(f"flip is {self.flip}; it is a probability.")
         for name in ("brightness", "contrast", "saturation"):

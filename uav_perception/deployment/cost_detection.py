@@ -131,7 +131,8 @@ def detector_records() -> list[dict[str, object]]:
     Returns:
         One dictionary a row: ``network``, ``classes``, ``input`` (``HxW``), ``parameters``, ``macs_paper`` (the
         paper's count at this input), ``macs_true`` (multiply-accumulates at the input padded to multiples of 32, as it
-        is run), ``rate`` (both are for one image), ``table``, ``printed_gflops`` and ``note``.
+        is run), both for one image, ``rate`` (None: detectors are timed by ``benchmarks/inference.py``), ``table``,
+        ``printed_gflops`` and ``note``.
     """
     records = []
     for row in rows():
@@ -146,7 +147,7 @@ def detector_records() -> list[dict[str, object]]:
                 "parameters": counted.parameters,
                 "macs_paper": counted.paper_macs,
                 "macs_true": run.true_macs,
-                "rate": "per image",
+                "rate": None,
                 "table": row.tables,
                 "printed_gflops": row.printed,
                 "note": row.note,

@@ -242,7 +242,7 @@ def export_action(
         path: the checkpoint. A ``result.json`` beside it (written by training) goes into the contract's provenance.
         output: the ONNX file.
         name: of the model, published with every result; by default the network's.
-        form: "parts" (default for LARMUV, two independent parts) or "clip".
+        form: "parts" (the default: two independent parts; LARMUV only) or "clip".
         half: keep weights as float16, computed with as float32.
         tick_hz: backbone passes a second that a stream should make [Hz].
         window_seconds: of the stream's window; by default what the network was trained on, or 2 s.
@@ -267,4 +267,4 @@ def _record(checkpoint: Path) -> dict[str, Any]:
     if not result.is_file():
         return provenance()
     values = json.loads(result.read_text(encoding="utf-8"))
-    return {key: value for key, value in values.items() if key not in {"confusion", "class_names"}}
+    return {key: value for key, value in values.items() if key not in {"confusion", "class_names", "recipe"}}

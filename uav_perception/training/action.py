@@ -6,11 +6,13 @@ step. So a run that was killed goes on to the same result, and several processes
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -345,11 +347,26 @@ def train_split(recipe: ActionRecipe, folder: Path, split: int | None, resume: b
         "skipped": len(train.skipped) + len(test.skipped),
         "epochs": recipe.training.epochs,
         "seconds": round(time.monotonic() - began, 1),
+        "recipe": _plain(recipe),
     }
     if trainer.is_global_zero:
         write_json(folder / "result.json", report | {"provenance": provenance(recipe.training.seed)})
         draw_confusion(module.last_confusion, model.class_names, folder / "confusion.png")
     return report
+
+
+def _plain(recipe: ActionRecipe) -> dict[str, Any]:
+    """A recipe as JSON gives it back."""
+    return json.loads(json.dumps(asdict(recipe)))
+
+
+def _finished(recipe: ActionRecipe, folder: Path) -> dict[str, Any] | None:
+    """The report of a split that was trained and tested to the end with this very recipe, else None."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return report if report.get("recipe") == _plain(recipe) else None
 
 
 def run_training(values: dict[str, Any], output: str | Path, resume: bool = False) -> int:
@@ -358,7 +375,7 @@ def run_training(values: dict[str, Any], output: str | Path, resume: bool = Fals
     Args:
         values: the recipe, bases and overrides merged.
         output: folder of the run; several splits get folders ``split1`` ... in it.
-        resume: go on where a run stopped; finished splits are not repeated.
+        resume: go on where a run stopped; splits finished with the same recipe are not repeated.
 
     Returns:
         0.
@@ -369,7 +386,8 @@ def run_training(values: dict[str, Any], output: str | Path, resume: bool = Fals
     reports = []
     for split in splits:
         folder = output if split is None else output / f"split{split}"
-        reports.append(train_split(recipe, folder, split, resume))
+        done = _finished(recipe, folder) if resume else None
+        reports.append(done or train_split(recipe, folder, split, resume))
         print(f"{recipe.title or recipe.network.name}, split {split}: top-1 {reports[-1]['top1']:.4f}")
     tops = [report["top1"] for report in reports]
     summary = {

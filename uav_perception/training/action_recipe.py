@@ -7,7 +7,7 @@ from typing import Any
 
 from uav_perception.datasets.action_clips import PROTOCOLS, Window
 from uav_perception.datasets.clip_transforms import Augmentation
-from uav_perception.networks.action_zoo import takes_any_segments
+from uav_perception.networks.action_zoo import default_feed, takes_any_segments
 from uav_perception.networks.losses_action import ActionLoss
 from uav_perception.training.errors import RecipeError
 
@@ -169,3 +169,5 @@ class ActionRecipe:
                 f"training.protocol {self.training.protocol} tests on more segments than {self.network.name} takes; "
                 "choose another."
             )
+        if self.training.channels_last and default_feed(self.network.name).sampling == "dense":
+            raise RecipeError(f"training.channels_last is for networks of pictures; {self.network.name} is 3D.")
