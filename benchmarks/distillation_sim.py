@@ -3,13 +3,14 @@
     uav-perception simulate detection data/det_train --images 4000 --seed 101
     uav-perception simulate detection data/det_val --images 300 --seed 202
     uav-perception train detector --config config/recipes/sim_gfl_light.yaml --output runs/sim_gfl_light
-    python benchmarks/distillation_sim.py runs/sim_gfl_light/best.pt
+    python benchmarks/distillation_sim.py runs/sim_gfl_light/best.pt --start EARLIER.pt
 
 Everything is cut down to what one CPU core trains. The teacher is the demo's detector (trained long, on full images);
-the student has the same backbone and pyramid levels, a narrower neck and head and a short training from scratch on
-fixed crops of the teacher's training images: AdamW, one-cycle rate, mirrored at random. The crops are fixed, so the
-teacher's answers to them and to their mirror images are computed once. Validation is on crops of scenes that neither
-saw. The paper's own schedule is in config/recipes.
+the student has the same backbone and pyramid levels, a narrower neck and head and a short training on fixed crops of
+the teacher's training images: AdamW, one-cycle rate, mirrored at random. ``--start`` stands in for the paper's ImageNet
+weights: every student takes the backbone of an earlier, weaker detector. The crops are fixed, so the teacher's answers
+to them and to their mirror images are computed once. Validation is on crops of scenes that neither saw. The paper's own
+schedule is in config/recipes.
 
 Runs that are in the result file already are skipped: the benchmark can be stopped and started again, and several
 processes can share the work; give each its own --seeds.
@@ -41,6 +42,7 @@ from uav_perception.inference.nms import nms
 from uav_perception.networks.detector import Detector, DetectorOutput
 from uav_perception.networks.heads.base import HeadOutput
 from uav_perception.provenance import provenance
+from uav_perception.training.bfloat16 import compute_in_bfloat16
 from uav_perception.training.checkpoints import load_detector
 
 STUDENT = {"neck_channels": 24, "head_channels": 24, "groups": 8}  # the rest is the teacher's
@@ -60,12 +62,13 @@ SCORE_THRESHOLD, NMS_IOU, MAX_DETECTIONS = 0.05, 0.6, 500
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("teacher", type=Path, help="checkpoint of the teacher")
+    parser.add_argument("--start", type=Path, help="checkpoint whose backbone all students start from")
     parser.add_argument("--data", type=Path, default=Path("data/det_train"), help="simulated set to train on")
     parser.add_argument("--val", type=Path, default=Path("data/det_val"), help="simulated set to measure on")
     parser.add_argument("--size", type=int, default=192, help="side of the crops [px]")
-    parser.add_argument("--train-crops", type=int, default=2000)
+    parser.add_argument("--train-crops", type=int, default=1200)
     parser.add_argument("--val-crops", type=int, default=600)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of student, ld and ld_ours")
@@ -237,11 +240,14 @@ class Results:
 
 def main() -> None:
     args = arguments()
-    setting = {k: v for k, v in vars(args).items() if isinstance(v, (int, float))} | {"student": STUDENT}
+    setting = {k: v for k, v in vars(args).items() if isinstance(v, (int, float))} | {
+        "student": STUDENT,
+        "started": args.start is not None,
+    }
     results = Results(args.out, setting)
     samples, class_names = crops(args.data, args.train_crops, args.size, seed=1)
     tests, _ = crops(args.val, args.val_crops, args.size, seed=2)
-    teacher = load_detector(args.teacher)
+    teacher, start = load_detector(args.teacher), load_detector(args.start) if args.start else None
     if "teacher_metrics" not in results.read():
         metrics = evaluate(teacher, tests, class_names)
         objects = {"train": sum(len(s.boxes) for s in samples), "val": sum(len(s.boxes) for s in tests)}
@@ -258,12 +264,16 @@ def main() -> None:
         options, changes = ARMS[arm]
         torch.manual_seed(seed)
         network = Detector(replace(teacher.config, **STUDENT, **changes))
+        if start is not None:
+            network.backbone.load_state_dict(start.backbone.state_dict())
+        for part in (network.neck, network.head):
+            compute_in_bfloat16(part)
         distiller = None
         if options is not None:
             distiller = Distiller(teacher, build_method(options, network, teacher), network.head)
-        start = time.process_time()
+        began = time.process_time()
         train(network, samples, Schedule(args.epochs, args.batch, args.rate, seed), distiller, answers)
-        seconds = time.process_time() - start
+        seconds = time.process_time() - began
         metrics = evaluate(network, tests, class_names)
         results.add({"arm": arm, "seed": seed, "train_cpu_seconds": round(seconds, 1), "metrics": metrics})
         row = metrics["coco"] | {"visdrone AP": metrics["visdrone"]["AP"]}
