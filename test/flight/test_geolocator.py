@@ -274,6 +274,18 @@ def test_terrain_of_a_slope():
     np.testing.assert_allclose(place.position, [0, 40 / 1.1, 4 / 1.1], atol=0.05)
     assert abs(place.jacobian[1, HEIGHT]) == pytest.approx(1 / 1.1, abs=0.01)
 
+    # The map's origin counts from the ellipsoid, here 48 m above sea level, from which the file counts.
+    above_sea = vehicle((0, 0, 40), (90, 0, 0), origin=Origin(47.4, 8.5, 448.0))
+    box = [[310, 172, 330, 192]]
+    levelled = geolocator.locate(box, [0], above_sea).places[0]
+    np.testing.assert_allclose(levelled.position, [0, 40 / 1.1, 4 / 1.1], atol=0.05)
+    as_it_is = GeolocationOptions(method="terrain", terrain_reference="ellipsoid")
+    deeper = Geolocator(CAMERA, mount(45), as_it_is, grid).locate(box, [0], above_sea).places[0]
+    np.testing.assert_allclose(deeper.position, [0, 88 / 1.1, 40 - 88 / 1.1], atol=0.05)
+    lower = GeolocationOptions(method="terrain", ground_z=-10.0)
+    below = Geolocator(CAMERA, mount(45), lower, grid).locate(box, [0], above_sea).places[0]
+    np.testing.assert_allclose(below.position, [0, 50 / 1.1, 40 - 50 / 1.1], atol=0.05)
+
 
 def test_terrain_refusals():
     grid = TerrainGrid(np.full((11, 11), 400, np.float32), 47.4005, 8.4995, 1e-4, 1e-4)
@@ -291,6 +303,9 @@ def test_terrain_refusals():
     with pytest.raises(StateError, match="global origin") as caught:
         refusals(60)
     assert caught.value.reason == "no_origin"
+    with pytest.raises(StateError, match="no height at 46") as caught:
+        refusals(60, origin=Origin(46.0, 8.5, 400.0))
+    assert caught.value.reason == "terrain_unknown"
     with pytest.raises(FlightError, match="needs a terrain file"):
         Geolocator(CAMERA, mount(45), options)
 
@@ -299,6 +314,7 @@ def test_terrain_refusals():
     ("changes", "message"),
     [
         ({"method": "guess"}, "'guess'.*flat_plane"),
+        ({"terrain_reference": "sea"}, "map or ellipsoid, but got 'sea'"),
         ({"pixel_std": -1.0}, r"`pixel_std`.*-1\.0"),
         ({"min_depression_deg": 0.0}, r"but got 0\.0"),
         ({"object_heights": {2: 0.0}}, r"class 2 .*0\.0"),

@@ -130,6 +130,17 @@ def test_height_is_interpolated_and_refused_when_stale():
     assert state.height_variance == 0.09
     assert buffer.at(400 * MS).height_above_ground == 22
     assert reason_of(buffer, 800) == "stale"
+    assert buffer.at(800 * MS, height_matters=False).height_above_ground is None
+    assert buffer.at(400 * MS, height_matters=False).height_above_ground == 22
+
+
+def test_the_position_is_known_without_height_and_gimbal():
+    buffer = filled(*(pose(100 * i) for i in range(20)))
+    buffer.add_height(HeightSample(0, 20))
+    buffer.add_gimbal(GimbalSample(0, np.array([0.0, 0, 0, 1])))
+    assert reason_of(buffer, 1550) == "stale"
+    expected = filled(*(pose(100 * i) for i in range(20))).at(1550 * MS).position
+    np.testing.assert_array_equal(buffer.position_at(1550 * MS), expected)
 
 
 def test_gimbal_in_the_map_and_behind_the_nose():

@@ -45,6 +45,16 @@ def test_rays_meet_the_ground_where_a_slow_search_says(azimuth, down):
     assert found == pytest.approx(distances[below[0]], abs=0.05)
 
 
+@pytest.mark.parametrize("distance", [3.0, 20.0, 119.9])
+def test_a_ray_straight_down_meets_the_ground_within_one_cell(distance):
+    """Cells of 900 m, as far as the ray could go: the ground lies between the first sample and the end."""
+    flat = MapTerrain(TerrainGrid(np.full((3, 3), 100, np.float32), 47.51, 8.49, 0.01, 0.01), ORIGIN)
+    start = np.array([0.0, 0.0, distance])
+    assert flat.meet(start, np.array([0.0, 0.0, -1.0]), 120.0) == pytest.approx(distance, abs=2e-3)
+    assert flat.meet(start, np.array([0.01, 0.0, -1.0]), 120.0) == pytest.approx(distance, abs=1e-2)
+    assert flat.meet(np.array([0.0, 0.0, distance + 200.0]), np.array([0.0, 0.0, -1.0]), 120.0) is None
+
+
 def test_rays_that_meet_nothing():
     terrain = MapTerrain(hilly(), ORIGIN)
     start = np.array([0.0, 0.0, 90.0])

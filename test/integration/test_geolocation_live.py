@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped, QuaternionStamped
 from nav_msgs.msg import Odometry
@@ -33,6 +34,7 @@ class Drone:
         self.detections = create(DetectionArray, f"{prefix}/detector/detections", results())
         self.actions = create(ActionArray, f"{prefix}/action/actions", results())
         self.stamp = 1_800_000_000 * SECOND
+        self.latitude, self.longitude = 0.0, 10.0
         for publisher in (self.odometry, self.fix, self.camera_info, self.detections, self.actions):
             wait_until(
                 lambda p=publisher: p.get_subscription_count() == 1, 15, f"a subscriber of {publisher.topic_name}"
@@ -48,9 +50,8 @@ class Drone:
             pose.x, pose.y, pose.z, pose.w = quaternion
             self.odometry.publish(message)
             time.sleep(0.004)
-        fix = NavSatFix(
-            header=to_header(self.stamp, "base_link"), latitude=0.0, longitude=10.0, altitude=500.0 + height
-        )
+        fix = NavSatFix(header=to_header(self.stamp, "base_link"), altitude=500.0 + height)
+        fix.latitude, fix.longitude = self.latitude, self.longitude
         fix.status.status = NavSatStatus.STATUS_FIX
         self.fix.publish(fix)
         time.sleep(0.05)
@@ -171,6 +172,24 @@ def test_a_gimbal_turns_the_ray(run, client, targets_of):
     # The middle of the box is on the axis, which meets the plane at half the object's height, 1 m, 19 m to the east.
     (target,) = answer(drone.see((140, 100, 180, 140))).targets
     assert (target.position.x, target.position.y, target.position.z) == pytest.approx((19.0, 0.0, 0.0), abs=0.02)
+
+
+def test_terrain_counts_from_the_ground_at_the_maps_origin(run, client, targets_of, tmp_path):
+    heights = np.tile(100 * np.arange(121, dtype=np.int16), (121, 1))  # rises by 100 m a cell to the east
+    path = tmp_path / "N00E010.hgt"
+    heights.astype(">i2").tofile(path)
+    _run(run, "g5", "mount_pitch=90.0", "method=terrain", f"terrain={path}")
+    client.wait_for_state("/g5/geolocation", "active")
+    drone, answer = Drone(client, "/g5"), targets_of("/g5")
+    drone.latitude, drone.longitude = 0.5, 10.5  # where the file says 6000 m, and the drone 500 m
+    drone.calibrate()
+    drone.fly(0.4)
+    (target,) = answer(drone.see((145, 40, 175, 60))).targets
+    # 60 px ahead of the axis, the nose to the east: x = 60 / 300 (20 - z), z = slope x.
+    slope = 100 / (math.radians(1 / 120) * 6378137.0 * math.cos(math.radians(0.5)))
+    east = 4.0 / (1 + 0.2 * slope)
+    assert (target.position.x, target.position.y) == pytest.approx((east, 0.0), abs=0.02)
+    assert target.position.z == pytest.approx(slope * east, abs=0.02)
 
 
 def test_px4_without_its_messages_is_refused_with_the_remedy(run, client):

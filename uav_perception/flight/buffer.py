@@ -175,17 +175,30 @@ class StateBuffer:
             self._new_epoch("origin_reset")
         self._origin = origin
 
-    def at(self, stamp_ns: int) -> VehicleState:
+    def position_at(self, stamp_ns: int) -> np.ndarray:
+        """The position alone, east, north, up [m], whatever is known of height and gimbal.
+
+        Raises:
+            StateError: as `at`.
+        """
+        before, after = self._poses_around(stamp_ns)
+        return _position(before, after, *_fraction(before.stamp_ns, after.stamp_ns, stamp_ns))
+
+    def at(self, stamp_ns: int, height_matters: bool = True) -> VehicleState:
         """The state at a stamp.
+
+        Args:
+            stamp_ns: when [ns].
+            height_matters: refuse a stamp at which a height above ground that was known is not known any more; else
+                that is left out of the state.
 
         Raises:
             StateError: with the reason ``missing``, ``too_old``, ``stale`` or ``gap``.
         """
-        options = self.options
-        before, after = self._poses.around(stamp_ns, options.max_gap_s, options.max_extrapolation_s, "vehicle pose")
+        before, after = self._poses_around(stamp_ns)
         seconds, fraction = _fraction(before.stamp_ns, after.stamp_ns, stamp_ns)
         orientation = slerp(before.orientation, after.orientation, fraction)
-        height, variance = self._height(stamp_ns)
+        height, variance = self._height(stamp_ns, height_matters)
         rate = _rate(before.orientation, after.orientation, seconds)
         camera, camera_rate, camera_covariance = self._camera(stamp_ns, orientation, rate)
         return VehicleState(
@@ -205,6 +218,10 @@ class StateBuffer:
             epoch=self.epoch,
         )
 
+    def _poses_around(self, stamp_ns: int) -> tuple[PoseSample, PoseSample]:
+        options = self.options
+        return self._poses.around(stamp_ns, options.max_gap_s, options.max_extrapolation_s, "vehicle pose")
+
     def _jump(self, last: PoseSample | None, sample: PoseSample) -> str | None:
         if last is None:
             return None
@@ -222,14 +239,19 @@ class StateBuffer:
         if reason:
             self.events[reason] += 1
 
-    def _height(self, stamp_ns: int) -> tuple[float | None, float | None]:
-        """Height at a stamp, None without any. A stale one is refused, because the ground below may have changed."""
+    def _height(self, stamp_ns: int, matters: bool) -> tuple[float | None, float | None]:
+        """Height at a stamp, None without any. A stale one is never used, because the ground below may have changed."""
         if not len(self._heights):
             return None, None
         options = self.options
-        before, after = self._heights.around(
-            stamp_ns, 2 * options.max_height_age_s, options.max_height_age_s, "height above ground"
-        )
+        try:
+            before, after = self._heights.around(
+                stamp_ns, 2 * options.max_height_age_s, options.max_height_age_s, "height above ground"
+            )
+        except StateError:
+            if matters:
+                raise
+            return None, None
         _, fraction = _fraction(before.stamp_ns, after.stamp_ns, stamp_ns)
         fraction = min(fraction, 1.0)
         variance = max(before.variance, after.variance)

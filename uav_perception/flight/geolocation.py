@@ -17,11 +17,13 @@ from scipy.special import gammaincinv
 from uav_perception.flight.camera import CameraModel, from_edges
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.frames import OPTICAL_TO_FLU
+from uav_perception.flight.geodesy import Origin
 from uav_perception.flight.rotations import from_roll_pitch_yaw, matrix, roll_pitch_yaw, skew
 from uav_perception.flight.state import VehicleState
 from uav_perception.flight.terrain import MapTerrain, TerrainGrid
 
 METHODS = ("flat_plane", "height_above_ground", "terrain")
+TERRAIN_REFERENCES = ("map", "ellipsoid")
 
 ATTITUDE, POSITION, HEIGHT, TIME = slice(0, 3), slice(3, 6), 6, 7
 """Where the common errors stand in `Place.jacobian` and `Place.common`: attitude about the map's axes [rad], position
@@ -75,6 +77,9 @@ class GeolocationOptions:
         method: ``"flat_plane"`` (ground at a known z of the map), ``"height_above_ground"`` (below the vehicle, from a
             range finder or the autopilot) or ``"terrain"``.
         ground_z: z of the flat ground in the map [m]; 0 where the map starts at the take-off point.
+        terrain_reference: what the terrain's heights count from. ``"map"``: anything, the grid is shifted so that the
+            ground at the map's origin has the height ``ground_z``, which takes out the difference between sea level and
+            the ellipsoid (tens of metres) and the origin's own error in height; ``"ellipsoid"``: WGS84's ellipsoid.
         attitude_std_deg: of roll, pitch and yaw [deg].
         position_std_m: of each axis [m].
         height_std_m: of the ground's z, or of the height above ground [m].
@@ -94,6 +99,7 @@ class GeolocationOptions:
 
     method: str = "flat_plane"
     ground_z: float = 0.0
+    terrain_reference: str = "map"
     attitude_std_deg: float = 0.5
     position_std_m: float = 0.5
     height_std_m: float = 0.5
@@ -110,6 +116,11 @@ class GeolocationOptions:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise FlightError(f"Unknown geolocation method {self.method!r}. Known are: {', '.join(METHODS)}.")
+        if self.terrain_reference not in TERRAIN_REFERENCES:
+            raise FlightError(
+                f"Expected `terrain_reference` to be {' or '.join(TERRAIN_REFERENCES)}, but got "
+                f"{self.terrain_reference!r}."
+            )
         for name, value in vars(self).items():
             if name.endswith(("_std", "_std_m", "_std_s", "_std_deg", "_margin")) and not 0.0 <= value < float("inf"):
                 raise FlightError(f"Expected `{name}` to be 0 or more, but got {value}.")
@@ -250,7 +261,8 @@ class Geolocator:
             state: of the vehicle at the image's stamp.
 
         Raises:
-            StateError: ``no_gimbal``, ``no_height`` or ``no_origin``: nothing can be placed at all.
+            StateError: ``no_gimbal``, ``no_height``, ``no_origin``, or ``terrain_unknown`` at the map's origin: nothing
+                can be placed at all.
         """
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         pose = camera_pose(state, self.mount)
@@ -351,7 +363,7 @@ class Geolocator:
         if state.origin is None:
             raise StateError("no_origin", "The terrain cannot be used before the map's global origin is known.")
         if self._terrain is None or state.origin != self._terrain_origin:
-            self._terrain, self._terrain_origin = MapTerrain(self._grid, state.origin), state.origin
+            self._terrain, self._terrain_origin = self._map_terrain(state.origin), state.origin
         start = pose.position - np.array([0.0, 0.0, lift])
         distance = self._terrain.meet(start, direction, self.options.max_range_m)
         if distance is None:
@@ -366,6 +378,12 @@ class Geolocator:
             return "terrain_unknown"
         steepness = -(normal @ direction) / np.linalg.norm(normal)
         return (distance, normal) if steepness >= np.sin(np.radians(self.options.min_depression_deg)) else "horizon"
+
+    def _map_terrain(self, origin: Origin) -> MapTerrain:
+        if self.options.terrain_reference == "ellipsoid":
+            return MapTerrain(self._grid, origin)
+        ground = origin.altitude + self.options.ground_z
+        return MapTerrain(self._grid.levelled(origin.latitude, origin.longitude, ground), origin)
 
     def _common_errors(self, state: VehicleState, pose: CameraPose) -> np.ndarray:
         options = self.options

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pymap3d
 
-from uav_perception.flight.errors import FlightError
+from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.geodesy import Origin
 
 _HGT_VOID = -32768
@@ -71,12 +71,13 @@ class TerrainGrid:
             altitude: of the ground there, above the ellipsoid [m].
 
         Raises:
-            FlightError: the place lies outside the grid.
+            StateError: ``terrain_unknown``, the place lies outside the grid.
         """
         height = float(self.at(latitude, longitude))
         if not np.isfinite(height):
-            raise FlightError(
-                f"The terrain has no height at {latitude:.5f}, {longitude:.5f}. Give a file that covers the flight."
+            raise StateError(
+                "terrain_unknown",
+                f"The terrain has no height at {latitude:.5f}, {longitude:.5f}. Give a file that covers the flight.",
             )
         return replace(self, offset=self.offset + altitude - height)
 
@@ -181,7 +182,7 @@ class MapTerrain:
         """
         direction = direction / np.linalg.norm(direction)
         level = max(float(np.hypot(*direction[:2])), 1e-3)
-        distances = np.arange(0.0, max_range, max(self._cell / 2 / level, 0.5))
+        distances = np.append(np.arange(0.0, max_range, max(self._cell / 2 / level, 0.5)), max_range)
         clearance = self._clearance(start, direction, distances)
         below = np.flatnonzero(clearance <= 0)
         unknown = np.flatnonzero(np.isnan(clearance))

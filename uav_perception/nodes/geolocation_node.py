@@ -189,7 +189,9 @@ class GeolocationNode(ManagedNode):
                 self._place(waiting, state)
 
     def _state(self, message: DetectionArray) -> VehicleState:
-        return self._vehicle.at(conversions.from_time(message.header.stamp), message.header.frame_id)
+        stamp_ns = conversions.from_time(message.header.stamp)
+        height_matters = self.parameters["method"] == "height_above_ground"
+        return self._vehicle.at(stamp_ns, message.header.frame_id, height_matters)
 
     def _place(self, waiting: _Waiting, state: VehicleState) -> None:
         message = waiting.message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uav_perception.flight.geolocation import METHODS, GeolocationOptions
+from uav_perception.flight.geolocation import METHODS, TERRAIN_REFERENCES, GeolocationOptions
 from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.parameters import Parameter, Parameters
 from uav_perception.nodes.vehicle_parameters import PREFIX_PARAMETERS, VEHICLE_PARAMETERS, fixed
@@ -12,6 +12,12 @@ PARAMETERS = (
     *VEHICLE_PARAMETERS,
     fixed("method", "flat_plane", "How the ground is known.", choices=METHODS),
     fixed("terrain", "", "Terrain file (.hgt or GeoTIFF), for method terrain."),
+    fixed(
+        "terrain_reference",
+        "map",
+        "What its heights count from: shifted to `ground_z` at the map's origin (map), or the ellipsoid.",
+        choices=TERRAIN_REFERENCES,
+    ),
     fixed("attitude_std", 0.5, "Error of the attitude where messages tell none [deg].", minimum=0.0, maximum=45.0),
     fixed("position_std", 0.5, "Error of the position where messages tell none [m].", minimum=0.0, maximum=1000.0),
     fixed("height_std", 0.5, "Error of the ground's height [m].", minimum=0.0, maximum=1000.0),
@@ -36,6 +42,7 @@ def geolocation_options(parameters: Parameters, heights: dict[int, float]) -> Ge
     return GeolocationOptions(
         method=parameters["method"],
         ground_z=parameters["ground_z"],
+        terrain_reference=parameters["terrain_reference"],
         attitude_std_deg=parameters["attitude_std"],
         position_std_m=parameters["position_std"],
         height_std_m=parameters["height_std"],

@@ -84,7 +84,7 @@ class OdometryInput:
     def _take_fix(self, message: NavSatFix) -> None:
         stamp_ns = from_time(message.header.stamp)
         try:
-            position = self.inbox.buffer.at(stamp_ns).position
+            position = self.inbox.buffer.position_at(stamp_ns)
         except StateError:
             return  # no pose at the fix's stamp yet; another fix comes soon
         status = message.status.status

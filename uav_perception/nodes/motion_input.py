@@ -60,7 +60,8 @@ class MotionInput:
             return None
         try:
             camera = self._camera.for_image(width, height)
-            last, present = (self._vehicle.at(stamp, camera_frame) for stamp in (last_ns, stamp_ns))
+            # Beyond a range finder's reach `ground_z` is the next best guess of the ground.
+            last, present = (self._vehicle.at(stamp, camera_frame, False) for stamp in (last_ns, stamp_ns))
             motion = vehicle_motion(last, present, camera, self._mount, self._ground_z)
         except FlightError as error:
             self._unknown[getattr(error, "reason", "camera")] += 1

@@ -43,15 +43,15 @@ class VehicleLink:
             self.close()
             raise
 
-    def at(self, stamp_ns: int, camera_frame: str) -> VehicleState:
-        """The state at a stamp, from any thread.
+    def at(self, stamp_ns: int, camera_frame: str, height_matters: bool) -> VehicleState:
+        """The state at a stamp, from any thread; see `StateBuffer.at`.
 
         Raises:
             StateError: there is none for this stamp; says why.
         """
         with self._inbox.lock:
             self._vehicle.prepare(stamp_ns, camera_frame)
-            return self._buffer.at(stamp_ns)
+            return self._buffer.at(stamp_ns, height_matters)
 
     def counts(self) -> dict[str, int]:
         """What was odd, for diagnostics: jumps of the state and messages that could not be used, by reason."""
