@@ -44,6 +44,10 @@ def test_the_command_prints_writes_and_fails_where_asked(reports, tmp_path, caps
     assert main(["compare", *files, *options]) == 0
     assert "ap50" in capsys.readouterr().out
     assert main(["compare", *files, *options, "--fail-on-worse"]) == 1
+    assert main(["compare", *files, *options, "--require", "ap50>=0.01"]) == 0
+    capsys.readouterr()
+    assert main(["compare", *files, *options, "--require", "ap50>=0.4", "--require", "ap50<1"]) == 1
+    assert "uav-perception: ap50>=0.4 is not met: ap50 is 0.0" in capsys.readouterr().err
     written = json.loads((tmp_path / "c.json").read_text())
     assert {row["name"]: row["verdict"] for row in written["measures"]}["ap"] == "worse"
 

@@ -1,11 +1,24 @@
 import json
+from dataclasses import replace
 
 import pytest
-from flight_bags import NAMES, START_NS, write_action_model, write_detector, write_flight
+from flight_bags import NAMES, START_NS, STEP_NS, write_action_model, write_detector, write_flight
 from rosbags.highlevel import AnyReader
 
 from uav_perception.cli.main import main
-from uav_perception.evaluation.playback import ACTIONS, ANNOTATED, DETECTIONS, TRUE_ACTIONS, TRUE_DETECTIONS
+from uav_perception.evaluation.actions import ActionSequence, Segment
+from uav_perception.evaluation.pipeline import Pipeline
+from uav_perception.evaluation.playback import (
+    ACTIONS,
+    ANNOTATED,
+    DETECTIONS,
+    TRUE_ACTIONS,
+    TRUE_DETECTIONS,
+    write_playback,
+)
+from uav_perception.evaluation.recordings import find_recordings
+from uav_perception.evaluation.runner import evaluate_source
+from uav_perception.evaluation.settings import Settings
 from uav_perception.frames.compressed import decode
 from uav_perception.frames.typestore import typestore
 from uav_perception.frames.video import read_video
@@ -61,3 +74,27 @@ def test_the_layout_shows_topics_that_the_bag_has(out):
 
 def test_nothing_unfinished_is_left(out):
     assert sorted(p.name for p in out.iterdir()) == ["flight", "flight.mp4", "foxglove_layout.json"]
+
+
+def test_actors_carry_their_actions(tmp_path):
+    """The car, true track 7, under the id that it is followed with; the bus, which is not found, has none."""
+    write_flight(tmp_path / "flight", count=6)
+    settings = Settings(model=str(write_detector(tmp_path / "d.onnx")))
+    recording = find_recordings([tmp_path / "flight"])[0]
+    record = evaluate_source(*recording.open(settings), Pipeline(settings))
+    end = START_NS + 6 * STEP_NS
+    walking = ActionSequence([START_NS + STEP_NS], [[0.2, 0.8]], [1], (Segment(START_NS, end, 1),), end)
+    record = replace(record, actions={7: walking, 8: walking})
+    names = {"detector": {"class_names": NAMES}, "action": {"class_names": ["run", "walk"]}}
+    write_playback(recording, record, {"models": names}, settings, tmp_path, bag=True, video=False)
+    with AnyReader([tmp_path / "playback/flight"], default_typestore=typestore()) as reader:
+        rows = [(c.topic, t, reader.deserialize(d, c.msgtype)) for c, t, d in reader.messages()]
+    followed = {stamp: m.detections[0].track_id for topic, stamp, m in rows if topic == DETECTIONS}
+    found = {stamp: m.actions for topic, stamp, m in rows if topic == ACTIONS}
+    true = {stamp: m.actions for topic, stamp, m in rows if topic == TRUE_ACTIONS}
+    assert START_NS not in found  # before the first tick
+    third = START_NS + 2 * STEP_NS
+    assert followed[third] > 0
+    assert [(a.scope, a.track_id, a.label) for a in found[third]] == [(1, followed[third], "walk")]
+    assert found[third][0].score == pytest.approx(0.8)
+    assert [(a.scope, a.track_id, a.label) for a in true[START_NS]] == [(1, 7, "walk"), (1, 8, "walk")]

@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the comparison here")
     parser.add_argument("--resamples", type=int, default=1000, metavar="N", help="draws (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    parser.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar='"NAME>=X"',
+        help="exit with 1 unless it holds for B; may be repeated",
+    )
     parser.add_argument("--fail-on-worse", action="store_true", help="exit with 1 when a verdict is `worse`")
 
 
@@ -22,14 +29,16 @@ def run(args: argparse.Namespace) -> int:
     """Print a table of measures.
 
     Returns:
-        0; 1 with ``--fail-on-worse`` when a measure got worse.
+        0; 1 with ``--fail-on-worse`` when a measure got worse, and where a requirement does not hold for B.
     """
     from uav_perception.evaluation.compare import compare, differing_flights, load_report
     from uav_perception.evaluation.errors import EvaluationError
+    from uav_perception.evaluation.requirement import parse_requirement, unmet
     from uav_perception.files import write_json
 
     if args.resamples < 1:
         raise EvaluationError(f"--resamples must be 1 or more, not {args.resamples}.")
+    requirements = [parse_requirement(text) for text in args.require]
     a, b = load_report(args.a), load_report(args.b)
     for report in (a, b):
         if not report.metrics["complete"]:
@@ -46,4 +55,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{row.name:24s} {row.a:10.4f} {row.b:10.4f} {row.b - row.a:+10.4f}  {low_high:23s} {row.verdict}")
     if args.json:
         write_json(args.json, {"a": str(a.path), "b": str(b.path), "measures": [vars(row) for row in rows]})
-    return 1 if args.fail_on_worse and any(row.verdict == "worse" for row in rows) else 0
+    lines = unmet(requirements, b.headlines())
+    for line in lines:
+        print(f"uav-perception: {line}", file=sys.stderr)
+    worse = args.fail_on_worse and any(row.verdict == "worse" for row in rows)
+    return 1 if worse or lines else 0

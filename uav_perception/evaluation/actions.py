@@ -34,6 +34,15 @@ class Segment:
             )
 
 
+def cut(segments: Sequence[Segment], start_ns: int, end_ns: int) -> tuple[Segment, ...]:
+    """The parts of segments that lie between two times."""
+    return tuple(
+        Segment(max(s.start_ns, start_ns), min(s.end_ns, end_ns), s.class_id)
+        for s in segments
+        if s.start_ns < end_ns and s.end_ns > start_ns
+    )
+
+
 @dataclass(frozen=True)
 class ActionSequence:
     """What was recognised over time for one scope (the whole image or one actor), and what was really done.

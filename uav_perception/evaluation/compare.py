@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uav_perception.evaluation.actions import ActionSequence, Segment, action_metrics
+from uav_perception.evaluation.actions import ActionSequence, action_metrics, cut
 from uav_perception.evaluation.bootstrap import ClassMatches, Statistic, paired_interval, weighted_ap
 from uav_perception.evaluation.coco import AP_DETECTIONS, MAX_DETECTIONS
 from uav_perception.evaluation.errors import EvaluationError
@@ -257,11 +257,7 @@ def _cut_alike(a: ActionSequence, b: ActionSequence) -> list[tuple[ActionSequenc
 def _span(sequence: ActionSequence, start_ns: int, end_ns: int) -> ActionSequence:
     """The part of a sequence between two times, its segments cut there too."""
     inside = (sequence.times_ns >= start_ns) & (sequence.times_ns < end_ns)
-    truth = tuple(
-        Segment(max(s.start_ns, start_ns), min(s.end_ns, end_ns), s.class_id)
-        for s in sequence.truth
-        if s.start_ns < end_ns and s.end_ns > start_ns
-    )
+    truth = cut(sequence.truth, start_ns, end_ns)
     end = min(end_ns, max(sequence.end_ns, start_ns + 1))
     return ActionSequence(sequence.times_ns[inside], sequence.scores[inside], sequence.labels[inside], truth, end)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from uav_perception.evaluation.action_tracks import FRAME
 from uav_perception.evaluation.actions import UNKNOWN
 from uav_perception.evaluation.errors import EvaluationError
+from uav_perception.evaluation.overlap import overlaps
 from uav_perception.evaluation.record import FlightRecord, ImageRecord
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
@@ -47,6 +47,7 @@ _TYPES = {
 }
 _TRUTH_COLOR = (96, 220, 96)
 _DEFAULT_FPS = 30.0
+_MATCH = 0.5
 
 
 def write_playback(
@@ -125,7 +126,7 @@ class _Scene:
 
     def __init__(self, record: FlightRecord, names: Sequence[str], actions: Sequence[str], score: float) -> None:
         self.names, self.action_names, self.score = names, actions, score
-        self.frame_actions = record.actions.get(FRAME)
+        self.actions = record.actions
         self.size = (0, 0)
 
     def found(self, image: ImageRecord) -> Detections:
@@ -133,24 +134,40 @@ class _Scene:
         shown = image.detections if image.tracks is None else image.tracks
         return shown[shown.scores >= self.score]
 
-    def recognised(self, stamp_ns: int) -> tuple[str, float] | None:
-        """Label and score at a time; None before the first tick."""
-        sequence = self.frame_actions
-        if sequence is None or not len(sequence.times_ns):
-            return None
-        tick = bisect.bisect_right(sequence.times_ns.tolist(), stamp_ns) - 1
-        if tick < 0:
-            return None
-        label = int(sequence.labels[tick])
-        if label == UNKNOWN:
-            return "unknown", 0.0
-        return self.action_names[label], float(sequence.scores[tick, label])
+    def recognised(self, image: ImageRecord) -> dict[int, tuple[str, float]]:
+        """Label and score of the whole image (:data:`FRAME`) and of each actor, by the id it was followed with."""
+        labels = {}
+        for actor, sequence in self.actions.items():
+            track = FRAME if actor == FRAME else self._followed_as(image, actor)
+            tick = int(np.searchsorted(sequence.times_ns, image.stamp_ns, side="right")) - 1
+            if track is not None and tick >= 0:
+                label = int(sequence.labels[tick])
+                known = label != UNKNOWN
+                labels[track] = (
+                    self.action_names[label] if known else "unknown",
+                    float(sequence.scores[tick, label]) if known else 0.0,
+                )
+        return labels
 
-    def true_actions(self, stamp_ns: int) -> list[str]:
-        """What is really being done at a time."""
-        if self.frame_actions is None:
-            return []
-        return [self.action_names[s.class_id] for s in self.frame_actions.truth if s.start_ns <= stamp_ns < s.end_ns]
+    def _followed_as(self, image: ImageRecord, actor: int) -> int | None:
+        """The track that covers a true actor by half or more."""
+        if image.truth is None:
+            return None
+        found = self.found(image)
+        shares = overlaps(found.boxes, image.truth.boxes[image.truth.track_ids == actor])
+        if not shares.size or shares[:, 0].max() < _MATCH:
+            return None
+        track = int(found.track_ids[int(np.argmax(shares[:, 0]))])
+        return track if track >= 0 else None
+
+    def true_actions(self, stamp_ns: int) -> list[tuple[int, str]]:
+        """What is really being done at a time: true track id (:data:`FRAME` for the whole image) and label."""
+        return [
+            (actor, self.action_names[s.class_id])
+            for actor, sequence in self.actions.items()
+            for s in sequence.truth
+            if s.start_ns <= stamp_ns < s.end_ns
+        ]
 
     def draw(self, image: ImageRecord, pixels: np.ndarray) -> np.ndarray:
         """The image with truth, detections and actions."""
@@ -158,12 +175,11 @@ class _Scene:
         picture = pixels.copy()
         if image.truth is not None:
             _draw_truth(picture, image.truth)
-        picture = draw_detections(picture, self.found(image), self.names)
-        lines: list[str | tuple[str, float]] = []
-        recognised = self.recognised(image.stamp_ns)
-        if recognised is not None:
-            lines.append(recognised)
-        true = self.true_actions(image.stamp_ns)
+        recognised = self.recognised(image)
+        actors = {track: label for track, (label, _) in recognised.items() if track != FRAME}
+        picture = draw_detections(picture, self.found(image), self.names, actors)
+        lines: list[str | tuple[str, float]] = [recognised[FRAME]] if FRAME in recognised else []
+        true = [label for actor, label in self.true_actions(image.stamp_ns) if actor == FRAME]
         if true:
             lines.append(f"truth: {', '.join(true)}")
         return draw_panel(picture, lines)
@@ -217,11 +233,12 @@ class _BagWriter:
             t = image.truth[~image.truth.ignored]
             rows = Detections(t.boxes, np.ones(len(t)), t.class_ids, t.track_ids)
             self._send(TRUE_DETECTIONS, stamp, self._detections(header, scene, rows))
-        recognised = scene.recognised(stamp)
-        if recognised is not None:
-            self._send(ACTIONS, stamp, self._actions(header, time, [recognised]))
-        if scene.frame_actions is not None and scene.frame_actions.truth:
-            true = [(name, 1.0) for name in scene.true_actions(stamp)]
+        recognised = scene.recognised(image)
+        if recognised:
+            rows = [(track, label, score) for track, (label, score) in recognised.items()]
+            self._send(ACTIONS, stamp, self._actions(header, time, rows))
+        if any(sequence.truth for sequence in scene.actions.values()):
+            true = [(actor, label, 1.0) for actor, label in scene.true_actions(stamp)]
             self._send(TRUE_ACTIONS, stamp, self._actions(header, time, true))
 
     def _send(self, topic: str, stamp_ns: int, message: object) -> None:
@@ -250,12 +267,12 @@ class _BagWriter:
             header=header, image_width=scene.size[0], image_height=scene.size[1], model="", detections=detections
         )
 
-    def _actions(self, header: object, time: object, rows: Sequence[tuple[str, float]]) -> object:
+    def _actions(self, header: object, time: object, rows: Sequence[tuple[int, str, float]]) -> object:
         label = self._store.types["uav_perception/msg/ActionLabel"]
         actions = [
             label(
-                scope=0,
-                track_id=-1,
+                scope=label.SCOPE_FRAME if track == FRAME else label.SCOPE_TRACK,
+                track_id=track,
                 label=name,
                 score=score,
                 scores=[],
@@ -263,7 +280,7 @@ class _BagWriter:
                 window_end=time,
                 segments=0,
             )
-            for name, score in rows
+            for track, name, score in rows
         ]
         return self._store.types[_ACTION_ARRAY](header=header, model="", actions=actions)
 

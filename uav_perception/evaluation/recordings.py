@@ -87,7 +87,7 @@ def find_recordings(paths: Sequence[str | Path]) -> list[Recording]:
                 continue
         if here is None:
             raise RecordingError(
-                f"{path} is nothing that can be evaluated: no bag (a folder with metadata.yaml, .mcap, .db3), no "
+                f"{path} is nothing that can be evaluated: no bag (a folder with metadata.yaml, .mcap, .db3, .bag), no "
                 "video, no folder of pictures, and no data set in the layout of VisDrone-DET (images/, annotations/), "
                 "UAVDT, COCO (a .json), HMDB51 or UCF101."
             )

@@ -11,6 +11,7 @@ import numpy as np
 
 from uav_perception.actions.results import ActionResult
 from uav_perception.evaluation.action_tracks import sequences_by_scope
+from uav_perception.evaluation.actions import Segment, cut
 from uav_perception.evaluation.errors import EvaluationError, TruthError
 from uav_perception.evaluation.pipeline import Outcome, Pipeline
 from uav_perception.evaluation.prefetch import prefetch
@@ -118,8 +119,8 @@ def evaluate_source(
     images, warnings = _with_truth(everything, seen, outcomes, truth, pipeline)
     if unreadable:
         warnings.append(f"{unreadable} of {len(everything)} images are unreadable, the first: {reasons[0]}")
-    first_ns = everything[0].stamp_ns if everything else 0
-    actions, more = _actions(images, outcomes, truth, first_ns, pipeline)
+    actions, more = _actions(images, outcomes, truth, everything, pipeline)
+    more += _not_judged(truth, pipeline)
     stages = sorted({name for outcome in outcomes for name in outcome.timings_ms})
     timings = {name: np.array([o.timings_ms.get(name, 0.0) for o in outcomes]) for name in stages}
     return FlightRecord(
@@ -191,17 +192,17 @@ def _actions(
     images: tuple[ImageRecord, ...],
     outcomes: list[Outcome],
     truth: TruthTable | None,
-    first_ns: int,
+    everything: list[EncodedImage],
     pipeline: Pipeline,
 ) -> tuple[dict, list[str]]:
     names = pipeline.action_names
-    if not names:
+    if not names or not images:
         return {}, []
     segments: dict = {}
     warnings: list[str] = []
     if truth is not None and truth.spans:
         truth = renamed(truth, _present(pipeline.settings, truth))
-        segments, unknown = segments_of(truth, first_ns, names)
+        segments, unknown = segments_of(truth, everything[0].stamp_ns, names)
         if not segments:
             raise TruthError(
                 f"The actions in {truth.origin} are {', '.join(sorted(unknown))}, and the model has none of them; "
@@ -210,14 +211,49 @@ def _actions(
         if unknown:
             listed = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items()))
             warnings.append(f"true actions that the model does not have are left out: {listed}")
+        warnings += _outside(segments, everything, truth.origin)
     results: list[tuple[ImageRecord, ActionResult]] = [
         (image, result) for image, outcome in zip(images, outcomes, strict=True) for result in outcome.actions
     ]
-    end_ns = images[-1].stamp_ns + _interval(images) if images else first_ns
+    end_ns = images[-1].stamp_ns + _interval(images)
+    # What was done before, after or between recordings, or in a part that was skipped, could not be seen.
+    seen = {track: cut(own, images[0].stamp_ns, end_ns) for track, own in segments.items()}
+    segments = {track: own for track, own in seen.items() if own}
     ids = {name: i for i, name in enumerate(names)}
     scope = pipeline.settings.action_scope
     scopes = ("frame", "track") if scope == "both" else (scope,)
     return sequences_by_scope(results, segments, ids, pipeline.score_row, end_ns, scopes), warnings
+
+
+def _outside(segments: dict[int, tuple[Segment, ...]], everything: list[EncodedImage], origin: str) -> list[str]:
+    """Say how many true actions lie wholly outside the recording.
+
+    Raises:
+        TruthError: all of them.
+    """
+    spans = [span for own in segments.values() for span in own]
+    first, last = everything[0].stamp_ns, everything[-1].stamp_ns
+    outside = sum(span.end_ns <= first or span.start_ns > last for span in spans)
+    if outside == len(spans):
+        start, end = min(s.start_ns for s in spans), max(s.end_ns for s in spans)
+        raise TruthError(
+            f"Not one of {len(spans)} true actions in {origin} lies in the recording: its images' stamps run from "
+            f"{first / 1e9:.3f} to {last / 1e9:.3f} s, the actions from {start / 1e9:.3f} to {end / 1e9:.3f} s. Times "
+            "in start_s count from the first image; stamps stand in start_stamp and end_stamp."
+        )
+    if not outside:
+        return []
+    return [f"{outside} of {len(spans)} true actions in {origin} lie outside the recording and are not judged"]
+
+
+def _not_judged(truth: TruthTable | None, pipeline: Pipeline) -> list[str]:
+    """What has no truth at all."""
+    lines = []
+    if pipeline.class_names and (truth is None or not truth.images):
+        lines.append("detections are not judged: there is no truth of objects (/ground_truth topics, or --truth)")
+    if pipeline.action_names and (truth is None or not truth.spans):
+        lines.append("actions are not judged: there is no truth of actions (/ground_truth topics, or --truth)")
+    return lines
 
 
 def _interval(images: tuple[ImageRecord, ...]) -> int:
