@@ -84,6 +84,16 @@ def test_a_sure_wrong_answer_stays_finite():
     assert torch.isfinite(loss).all() and loss.item() == pytest.approx(400.0)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("form", ["kl", "literal"])
+def test_a_sure_right_answer_has_a_gradient(gamma, form):
+    """In float32 its probability is 1 exactly, where (1 - p)^0.5 has no derivative."""
+    logits = torch.tensor([[200.0, -200.0], [20.0, 0.0]], requires_grad=True)
+    loss = ActionLoss(gamma=gamma, distillation=0.5, form=form)
+    loss(logits, torch.tensor([0, 0]), torch.zeros(2, 2)).sum().backward()
+    assert torch.isfinite(logits.grad).all()
+
+
 @pytest.mark.parametrize("options", [{"gamma": -1}, {"temperature": 0}, {"distillation": 1.5}, {"form": "mse"}])
 def test_wrong_options_are_refused(options):
     with pytest.raises(NetworkError):

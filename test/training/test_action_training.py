@@ -240,9 +240,26 @@ def test_the_backbone_has_its_own_rate():
     from uav_perception.networks.action_zoo import build
 
     network = build("larmuv", 5)
-    groups = parameter_groups(network, OptimizerRecipe(rate=1e-3, backbone_rate_scale=0.1))
+    recipe = OptimizerRecipe(rate=1e-3, backbone_rate_scale=0.1)
+    groups = parameter_groups(network, recipe, "head.classifier")
     assert [group["lr"] for group in groups] == [1e-3, pytest.approx(1e-4)]
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
+def test_a_new_classifier_is_no_backbone():
+    from uav_perception.networks.action_zoo import NETWORKS, build, classifier_of
+
+    recipe = OptimizerRecipe(rate=1e-3, backbone_rate_scale=0.1)
+    for name in NETWORKS:
+        with torch.device("meta"):
+            network = build(name, 5, 16 if name.startswith(("c3d", "mvit")) else 3)
+        groups = parameter_groups(network, recipe, classifier_of(name))
+        rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+        assert len(rates) == len(list(network.parameters()))
+        head = dict(network.named_modules())[classifier_of(name)]
+        assert head.weight.shape[0] == 5 and {rates[id(p)] for p in head.parameters()} == {1e-3}, name
+        if name in ("larmuv", "resnet50", "vgg16", "bn_inception", "inception_v3"):
+            assert rates[id(next(network.backbone.parameters()))] == pytest.approx(1e-4)
 
 
 def test_schedules():

@@ -186,6 +186,11 @@ def takes_any_segments(name: str) -> bool:
     return name in IMAGE_NETWORKS
 
 
+def classifier_of(name: str) -> str:
+    """Name of the module that gives the logits: never pre-trained for the classes at hand."""
+    return _entry(name).classifier
+
+
 def default_feed(name: str, input_kind: str = "rgb") -> Feed:
     """How the published network was fed; ``input_kind`` is LARMUV's ``input`` option."""
     feed = _entry(name).feed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,6 +12,12 @@ from uav_perception.distillation.soft_targets import soft_kl
 from uav_perception.networks.errors import NetworkError
 
 FORMS = ("kl", "literal")
+
+
+def _modulated(log_p: Tensor, gamma: float) -> Tensor:
+    """``(1 - p)^gamma log p``. At p = 1 a power below 1 has no derivative: 0 is taken there."""
+    wrong = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
+    return wrong**gamma * log_p
 
 
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
@@ -25,7 +32,7 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
         (B,).
     """
     log_p = F.log_softmax(logits, -1).gather(-1, labels[:, None])[:, 0]
-    return -((1 - log_p.exp()) ** gamma) * log_p
+    return -_modulated(log_p, gamma)
 
 
 def soft_focal_loss(logits: Tensor, teacher: Tensor, temperature: float, gamma: float = 2.0) -> Tensor:
@@ -44,7 +51,7 @@ def soft_focal_loss(logits: Tensor, teacher: Tensor, temperature: float, gamma: 
     """
     log_p = F.log_softmax(logits, -1)
     q = F.softmax(teacher.detach() / temperature, -1)
-    return -(q * (1 - log_p.exp()) ** gamma * log_p).sum(-1)
+    return -(q * _modulated(log_p, gamma)).sum(-1)
 
 
 @dataclass(frozen=True)

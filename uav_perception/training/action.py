@@ -70,15 +70,16 @@ def freeze_batch_norm(network: nn.Module, which: str) -> None:
         module.requires_grad_(False)
 
 
-def parameter_groups(network: nn.Module, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
-    """The backbone with its own rate, and the rest. Networks without a ``backbone`` are one group."""
-    backbone = getattr(network, "backbone", None)
-    inside = {id(parameter) for parameter in backbone.parameters()} if backbone is not None else set()
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if id(p) not in inside], "lr": recipe.rate},
-        {"params": [p for p in trained if id(p) in inside], "lr": recipe.rate * recipe.backbone_rate_scale},
+def parameter_groups(network: nn.Module, recipe: OptimizerRecipe, classifier: str) -> list[dict[str, Any]]:
+    """The backbone with its own rate, and the rest, a TSN's classifier too. Networks without a backbone: one group."""
+    groups: list[dict[str, Any]] = [
+        {"params": [], "lr": recipe.rate},
+        {"params": [], "lr": recipe.rate * recipe.backbone_rate_scale},
     ]
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            of_backbone = name.startswith("backbone.") and not name.startswith(f"{classifier}.")
+            groups[of_backbone]["params"].append(parameter)
     return [group for group in groups if group["params"]]
 
 
@@ -151,7 +152,9 @@ class ActionTraining(lightning.LightningModule):
             "adamw": lambda groups: torch.optim.AdamW(groups, weight_decay=recipe.weight_decay),
             "sgd": lambda groups: torch.optim.SGD(groups, momentum=0.9, weight_decay=recipe.weight_decay),
         }
-        optimizer = kinds[recipe.name](parameter_groups(self.network, recipe))
+        optimizer = kinds[recipe.name](
+            parameter_groups(self.network, recipe, action_zoo.classifier_of(self.model.name))
+        )
         steps = len(ShardedBatches(len(self.train_source), self.recipe.training.batch, 0)) * self.recipe.training.epochs
         factor = rate_factor(recipe)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
@@ -191,8 +194,11 @@ class ActionTraining(lightning.LightningModule):
         """Confusion matrix on the test part; the processes share the videos."""
         clips = TestClips(self.test_source, self.model.feed, PROTOCOLS[protocol], self.recipe.data.window)
         mine = range(self.global_rank, len(clips), self.trainer.world_size)
-        logits, labels = predict(self.network, clips, self.recipe.training.batch, 0, progress, mine)
-        counts = confusion_matrix(labels, logits.argmax(1), len(self.model.class_names))
+        classes = len(self.model.class_names)
+        counts = torch.zeros(classes, classes, dtype=torch.int64)
+        if mine:  # more processes than videos leave some without
+            logits, labels = predict(self.network, clips, self.recipe.training.batch, 0, progress, mine)
+            counts = confusion_matrix(labels, logits.argmax(1), classes)
         return self._sum_of_processes(counts)
 
     def _sum_of_processes(self, values: Tensor) -> Tensor:
