@@ -39,7 +39,7 @@ class RecogniserOptions:
     window_s: float | None = None
     max_gap_s: float | None = None
     top_k: int = 5
-    crop_scale: float = 1.4
+    crop_scale: float = 1.8
     track_budget: int = 8
     smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
 

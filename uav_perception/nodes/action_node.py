@@ -61,7 +61,7 @@ PARAMETERS = (
     Parameter("track_budget", 8, "Most actors looked at in a tick.", minimum=1, maximum=256, change="unconfigured"),
     Parameter(
         "crop_scale",
-        1.4,
+        1.8,
         "Side of an actor's crop over the longer side of its box.",
         minimum=1.0,
         maximum=4.0,
