@@ -79,6 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("model", help="action model (.onnx)")
     parser.add_argument("bags", nargs="*", type=Path, help="bags of simulated flights")
     parser.add_argument("--budget", type=int, default=8, help="most actors in one backbone pass")
+    parser.add_argument("--crop-scale", type=float, default=RecogniserOptions().crop_scale)
     parser.add_argument("--ticks", type=int, default=20, help="ticks for each number of actors")
     parser.add_argument("--out", default="benchmarks/results/track_actions.json")
     return parser.parse_args()
@@ -86,7 +87,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    options = RecogniserOptions(track_budget=args.budget)
+    options = RecogniserOptions(track_budget=args.budget, crop_scale=args.crop_scale)
     costs = {n: cost(args.model, n, options, args.ticks) for n in tqdm((1, 2, 5, 8, 10, 20, 35, 50), unit="size")}
     accuracy = {}
     for path in args.bags:
@@ -96,7 +97,8 @@ def main() -> None:
         }
     write_json(
         args.out,
-        {"provenance": provenance(), "model": Path(args.model).name, "budget": args.budget, "cost_of_a_tick": costs,
+        {"provenance": provenance(), "model": Path(args.model).name, "budget": args.budget, "crop_scale": args.crop_scale,
+         "cost_of_a_tick": costs,
          "accuracy": accuracy},
     )  # fmt: skip
     for tracks, row in costs.items():

@@ -110,7 +110,7 @@ def test_each_actor_has_its_own_cache(model_path, images):
         results = recogniser.update_tracks(image, stamp * MS, seen)
         assert [r.track_id for r in results] == seen.track_ids.tolist()
         for box, track_id, result in zip(seen.boxes, seen.track_ids.tolist(), results, strict=True):
-            crops[track_id].append(square_crop(image, box, 1.4))
+            crops[track_id].append(square_crop(image, box, recogniser.options.crop_scale))
             stamps[track_id].append(stamp)
             assert (result.label == "unknown") == (len(stamps[track_id]) < 3)
             if len(stamps[track_id]) >= 16:
