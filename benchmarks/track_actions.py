@@ -97,9 +97,8 @@ def main() -> None:
         }
     write_json(
         args.out,
-        {"provenance": provenance(), "model": Path(args.model).name, "budget": args.budget, "crop_scale": args.crop_scale,
-         "cost_of_a_tick": costs,
-         "accuracy": accuracy},
+        {"provenance": provenance(), "model": Path(args.model).name, "budget": args.budget,
+         "crop_scale": args.crop_scale, "cost_of_a_tick": costs, "accuracy": accuracy},
     )  # fmt: skip
     for tracks, row in costs.items():
         print(

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 from flight_bags import write_detector, write_flight
@@ -8,7 +9,7 @@ from uav_perception.evaluation.evaluation import Options, evaluate
 from uav_perception.evaluation.many import Task, is_done, plan, run_on_ray, run_task
 from uav_perception.evaluation.recordings import find_recordings
 from uav_perception.evaluation.report import METRICS_FILE
-from uav_perception.evaluation.settings import Settings
+from uav_perception.evaluation.settings import Settings, fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,17 @@ def test_a_task_depends_on_models_truth_settings_and_recording(flights, tmp_path
     assert not is_done(other)
     os.utime(next(paths[0].glob("*.db3")))
     assert not is_done(plan(find_recordings(paths[:1]), settings, tmp_path)[0])
+
+
+def test_a_task_depends_on_the_ignore_areas_beside_its_truth(flights, tmp_path):
+    settings, paths = flights
+    truth = tmp_path / "M_gt_whole.txt"
+    truth.write_text("1,7,0,32,16,16,1,1,1\n")
+    own = replace(settings, truth=(str(truth),))
+    before = fingerprint(own, paths[0])
+    assert fingerprint(own, paths[0]) == before
+    (tmp_path / "M_gt_ignore.txt").write_text("1,-1,0,0,14,9,1,-1,-1\n")
+    assert fingerprint(own, paths[0]) != before
 
 
 def test_errors_that_a_user_can_mend_come_back_as_text(flights, tmp_path):

@@ -195,6 +195,26 @@ def test_pictures_of_one_name_in_several_folders_keep_their_own_truth(models, tm
     assert main([*arguments, "--truth", str(tmp_path / "set.json")]) == 1
 
 
+def test_a_json_beside_its_recording_is_truth_and_reports_carry_no_folders(models, tmp_path):
+    """The same flights elsewhere give the same bytes, also where something is wrong with them."""
+    for place in ("here", "there"):
+        root = tmp_path / place / "set"
+        write_pictures(root / "shots", 4)
+        (root / "shots/0002.png").write_bytes(b"no picture")
+        data = {
+            "images": [{"id": 0, "file_name": "0001.png"}, {"id": 1, "file_name": "0009.png"}],
+            "categories": [{"id": 1, "name": "car"}],
+            "annotations": [{"image_id": 0, "category_id": 1, "bbox": list(car(0))}],
+        }
+        (root / "shots.json").write_text(json.dumps(data))
+        metrics = evaluated(tmp_path / f"out-{place}", root, "--truth", root, "--model", models[0])
+        assert [flight["name"] for flight in metrics["flights"]] == ["shots"]
+        assert any("in shots.json and are not judged" in w for w in metrics["flights"][0]["warnings"])
+    reports = [(tmp_path / f"out-{place}/metrics.json").read_bytes() for place in ("here", "there")]
+    assert reports[0] == reports[1]
+    assert str(tmp_path).encode() not in reports[0]
+
+
 def test_a_data_set_that_cannot_be_read_does_not_stop_the_others(models, tmp_path, capsys):
     write_pictures(tmp_path / "all/shots", 2)
     (tmp_path / "all/notes.json").write_text("{}")

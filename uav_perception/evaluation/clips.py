@@ -67,7 +67,7 @@ def clip_frames(path: Path, segments: int) -> list[np.ndarray]:
         while capture.grab():
             count += 1
         if not count:
-            raise RecordingError(f"The clip {path} holds no frame that can be read.")
+            raise RecordingError(f"The clip {path.name} holds no frame that can be read.")
         capture.release()
         capture.open(str(path))
         wanted = segment_centres(count, segments)
@@ -80,7 +80,7 @@ def clip_frames(path: Path, segments: int) -> list[np.ndarray]:
                 if decoded:
                     found[index] = image
         if not found:
-            raise RecordingError(f"Not one of the frames {wanted} of the clip {path} can be decoded.")
+            raise RecordingError(f"Not one of the frames {wanted} of the clip {path.name} can be decoded.")
         return [found[min(found, key=lambda i: abs(i - w))] for w in wanted]
     finally:
         capture.release()

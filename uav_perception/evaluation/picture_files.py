@@ -58,10 +58,10 @@ def _read_picture(path: Path, stamp_ns: int) -> Frame:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise FrameError(f"{path} cannot be read: {error.strerror}.") from error
+        raise FrameError(f"{path.name} cannot be read: {error.strerror}.") from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
-        raise FrameError(f"{path} is no picture, or damaged.")
+        raise FrameError(f"{path.name} is no picture, or damaged.")
     return Frame(image, stamp_ns)
 
 

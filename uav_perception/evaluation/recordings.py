@@ -82,6 +82,9 @@ def find_recordings(paths: Sequence[str | Path]) -> list[Recording]:
         here = _recognised(path)
         if here is None and path.is_dir():
             inside = [(p, _recognised(p)) for p in sorted(path.iterdir()) if not p.name.startswith(".")]
+            # A .json named after a recording beside it is that one's truth and no data set.
+            flights = {_name(p) for p, kind in inside if kind not in (None, "coco")}
+            inside = [(p, kind) for p, kind in inside if kind != "coco" or _name(p) not in flights]
             found += [Recording(str(p), kind, _name(p)) for p, kind in inside if kind is not None]
             if any(kind is not None for _, kind in inside):
                 continue
@@ -174,7 +177,7 @@ def _data_set(path: Path, kind: str) -> tuple[Source, TruthTable]:
     source = Pictures(path.stem, [image.path for image in images.images])
     # By index, since folders of one set may hold pictures of the same name.
     truth = {index: image.truth for index, image in enumerate(images.images)}
-    return source, TruthTable(str(path), images.class_names, "index", truth)
+    return source, TruthTable(path.name, images.class_names, "index", truth)
 
 
 def _image_folder(annotations: Path) -> Path:

@@ -159,7 +159,7 @@ def read_coco(path: Path) -> TruthTable:
             f"{path} holds {len(repeated)} names of pictures more than once, such as {repeated[0]!r}, in several "
             "folders; give one file for each recording, or evaluate the file itself as a data set."
         )
-    return TruthTable(str(path), tuple(c["name"] for c in order), "name", images)
+    return TruthTable(path.name, tuple(c["name"] for c in order), "name", images)
 
 
 def _visdrone_image(rows: list[list[float]]) -> ImageTruth:
@@ -185,7 +185,7 @@ def read_visdrone_folder(folder: Path) -> TruthTable:
     if not files:
         raise TruthError(f"The folder {folder} holds no .txt files; VisDrone-DET truth has one for each image.")
     images = {path.stem: _visdrone_image([row[:6] for row in _column_rows(path, 6)]) for path in files}
-    return TruthTable(str(folder), VISDRONE_CLASSES, "name", images)
+    return TruthTable(folder.name, VISDRONE_CLASSES, "name", images)
 
 
 def _by_frame(rows: Iterable[list[float]]) -> dict[int, list[list[float]]]:
@@ -199,7 +199,7 @@ def read_visdrone_video(path: Path) -> TruthTable:
     """VisDrone-VID/MOT: ``frame, target, left, top, width, height, score, category, ...``, frames from 1."""
     frames = _by_frame(_column_rows(path, 8))
     images = {i: _visdrone_image([[*r[2:8], r[1]] for r in rows]) for i, rows in frames.items()}
-    return TruthTable(str(path), VISDRONE_CLASSES, "index", images)
+    return TruthTable(path.name, VISDRONE_CLASSES, "index", images)
 
 
 def read_uavdt(path: Path) -> TruthTable:
@@ -219,7 +219,7 @@ def read_uavdt(path: Path) -> TruthTable:
             ignore_regions=_xyxy(r[2:6] for r in areas.get(index, [])),
             track_ids=[int(r[1]) for r in rows],
         )
-    return TruthTable(str(path), UAVDT_CLASSES, "index", images)
+    return TruthTable(path.name, UAVDT_CLASSES, "index", images)
 
 
 def read_mot(path: Path) -> TruthTable:
@@ -236,7 +236,7 @@ def read_mot(path: Path) -> TruthTable:
             ignored=[(len(r) > 6 and r[6] == 0) or (len(r) > 7 and r[7] not in (1, -1)) for r in rows],
             track_ids=[int(r[1]) for r in rows],
         )
-    return TruthTable(str(path), MOT_CLASSES, "index", images)
+    return TruthTable(path.name, MOT_CLASSES, "index", images)
 
 
 def read_action_csv(path: Path) -> TruthTable:
@@ -261,7 +261,7 @@ def read_action_csv(path: Path) -> TruthTable:
     spans = []
     for number, row in enumerate(rows, start=2):
         spans.append(_span(f"{path}, line {number}", row[start], row[end], row["label"], row.get("track_id") or "-1"))
-    return TruthTable(str(path), spans=tuple(spans), spans_absolute=absolute)
+    return TruthTable(path.name, spans=tuple(spans), spans_absolute=absolute)
 
 
 def _span(place: str, start: object, end: object, label: str, track_id: str = "-1") -> LabelledSpan:
@@ -302,4 +302,4 @@ def read_activitynet(path: Path, flight: str) -> TruthTable:
         except (KeyError, TypeError, ValueError) as error:
             raise TruthError(f"{place} needs `segment` of two numbers and `label`.") from error
         spans.append(_span(place, start, end, label))
-    return TruthTable(str(path), spans=tuple(spans))
+    return TruthTable(path.name, spans=tuple(spans))

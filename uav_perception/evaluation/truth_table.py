@@ -37,7 +37,7 @@ class TruthTable:
     """Truth of one recording.
 
     Attributes:
-        origin: where it comes from, for messages.
+        origin: where it comes from, for messages: a name without its folders, as reports carry it.
         class_names: names of its own class ids.
         key: by what its images are known: "stamp" [ns], "index" (from 0) or "name" (file name without suffix).
         images: truth by that key.
