@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 from rclpy.serialization import deserialize_message
-from rosbags.rosbag2 import Reader
 from ros_client import REPOSITORY, wait_until
+from rosbags.rosbag2 import Reader
 from uav_perception.msg import GeoTargetArray
 
 from uav_perception.nodes.conversions import from_time
