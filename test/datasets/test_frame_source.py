@@ -1,4 +1,5 @@
 import logging
+import pickle
 
 import cv2
 import numpy as np
@@ -91,6 +92,13 @@ def test_the_store_gives_what_the_files_give(videos, tmp_path):
     assert (thin.frames(2), thin.fps(2)) == (5, pytest.approx(10 / 3))
     assert thin.read(2, [1]).shape == (1, 24, 32, 3)
     assert np.allclose(level(cv2.resize(thin.read(2, [1])[0], (64, 48))), 30, atol=4)
+
+
+def test_a_store_travels_without_its_pixels(videos, tmp_path):
+    store = FrameStore(videos[0], tmp_path / "store")
+    sent = pickle.dumps(store)
+    assert len(sent) < 10_000 < (tmp_path / "store" / "frames.bin").stat().st_size
+    assert (pickle.loads(sent).read(2, [13, 0]) == store.read(2, [13, 0])).all()
 
 
 def test_a_store_is_used_again_and_made_anew_for_other_data(videos, tmp_path):

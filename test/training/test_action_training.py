@@ -229,6 +229,16 @@ def test_a_tsn_baseline_trains_and_is_tested_by_the_classic_protocol(data, tmp_p
     assert len(curve_of(tmp_path / "split1")) == 2
 
 
+def test_loader_processes_change_nothing(data, tmp_path):
+    curves = []
+    for workers in (0, 2):
+        training = {"epochs": 1, "batch": 4, "validate_every": 1, "workers": workers}
+        values = recipe(data, training=training, data=recipe(data)["data"] | {"store": "frames"})
+        assert run_training(values, tmp_path / f"{workers}") == 0
+        curves.append(curve_of(tmp_path / f"{workers}" / "split1"))
+    assert curves[0] == curves[1]
+
+
 def test_partial_batch_norm_keeps_the_first():
     network = torch.nn.Sequential(*(torch.nn.BatchNorm2d(4) for _ in range(3)))
     freeze_batch_norm(network.train(), "partial")

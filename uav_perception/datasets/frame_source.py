@@ -169,7 +169,16 @@ class FrameStore(FrameSource):
             write_json(folder / "index.json", found)
         _report(videos, found["skipped"])
         super().__init__(videos, [_Stored(**record) for record in found["videos"]], found["skipped"])
-        self._pixels = np.memmap(folder / "frames.bin", np.uint8, "r")
+        self._path = folder / "frames.bin"
+        self._pixels = np.memmap(self._path, np.uint8, "r")
+
+    def __getstate__(self) -> dict:
+        """For loader processes that are not forked: they map the file themselves, its content does not travel."""
+        return {name: value for name, value in self.__dict__.items() if name != "_pixels"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._pixels = np.memmap(self._path, np.uint8, "r")
 
     @staticmethod
     def _decode(videos: VideoList, fingerprint: str, options: dict, path: Path) -> dict:

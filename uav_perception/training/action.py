@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 
 from uav_perception.datasets.action_clips import PROTOCOLS, ShardedBatches, TestClips, TrainingClips
 from uav_perception.datasets.frame_source import FrameSource
+from uav_perception.datasets.workers import single_threaded
 from uav_perception.files import replacing, write_json, write_text
 from uav_perception.networks import action_zoo
 from uav_perception.provenance import provenance
@@ -142,7 +143,13 @@ class ActionTraining(lightning.LightningModule):
         )
         batches = ShardedBatches(len(clips), run.batch, run.seed, self.global_rank, self.trainer.world_size)
         batches.set_epoch(self.current_epoch)
-        return DataLoader(clips, batch_sampler=batches, num_workers=run.workers, pin_memory=torch.cuda.is_available())
+        return DataLoader(
+            clips,
+            batch_sampler=batches,
+            num_workers=run.workers,
+            worker_init_fn=single_threaded,
+            pin_memory=torch.cuda.is_available(),
+        )
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam as published, or what the recipe says; the schedule moves every step."""

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from uav_perception.datasets.action_clips import TestClips
+from uav_perception.datasets.workers import single_threaded
 from uav_perception.files import replacing
 from uav_perception.training.action_model import normalise
 
@@ -46,7 +47,7 @@ def predict(
     training = network.training
     network.eval()
     chosen = clips if indices is None else Subset(clips, list(indices))
-    loader = DataLoader(chosen, batch, num_workers=workers)
+    loader = DataLoader(chosen, batch, num_workers=workers, worker_init_fn=single_threaded)
     logits, labels = [], []
     for step in tqdm(loader, desc=progress, unit="batch", disable=progress is None, leave=False):
         views = step["views"].to(device)

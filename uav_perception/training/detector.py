@@ -20,6 +20,7 @@ from uav_perception.datasets.detection_loading import EpochBatches, ImageStore, 
 from uav_perception.datasets.detection_set import DetectionSet
 from uav_perception.datasets.detection_sources import open_detection_set
 from uav_perception.datasets.detection_transforms import Augmentation
+from uav_perception.datasets.workers import single_threaded
 from uav_perception.files import write_json, write_text
 from uav_perception.networks.decode import DecodeConfig
 from uav_perception.networks.detector import Detector, DetectorConfig
@@ -113,6 +114,7 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
         TrainingImages(store, augmentation, config.seed),
         batch_sampler=EpochBatches(portrait, config.batch_size, config.seed, data.repeats, rank, world),
         num_workers=config.workers,
+        worker_init_fn=single_threaded,
         collate_fn=collate,
         persistent_workers=config.workers > 0,
     )
@@ -161,7 +163,12 @@ def _validation(recipe, data: DataConfig, config: TrainingConfig, train: Detecti
     images = TestImages(ImageStore(dataset, data.in_memory), data.test_long_side, data.test_short_side)
     mine = list(range(rank, len(images), world))
     loader = DataLoader(
-        images, batch_size=data.test_batch, sampler=mine, num_workers=config.workers, collate_fn=collate
+        images,
+        batch_size=data.test_batch,
+        sampler=mine,
+        num_workers=config.workers,
+        worker_init_fn=single_threaded,
+        collate_fn=collate,
     )
     return Validation(dataset, section(recipe, "inference", DecodeConfig)), loader
 
