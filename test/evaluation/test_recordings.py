@@ -57,6 +57,12 @@ def test_visdrone_layout_in_slices_equals_the_whole(models, tmp_path, monkeypatc
     assert len(sliced["records"]) == 3
     for part in ("detection", "flights"):
         assert sliced[part] == whole[part]
+    for limit in ("3", "5"):  # slices without an image, and one that is cut short
+        few = evaluated(tmp_path / limit, *arguments, "--limit", limit)
+        assert few["flights"][0]["images"]["processed"] == int(limit)
+        assert few["flights"][0]["images"]["skipped"] == 9 - int(limit)
+        timed = json.loads((tmp_path / limit / "run.json").read_text())["timing"]["stages_ms"]
+        assert timed["total"]["count"] == timed["decode"]["count"] == int(limit)
 
 
 def test_truth_that_is_named_wins_over_the_layouts_own(models, tmp_path):

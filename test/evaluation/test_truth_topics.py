@@ -1,12 +1,15 @@
+import sqlite3
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from flight_bags import START_NS, STEP_NS, detection_array, header, image_message, scene, write_flight
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from uav_perception.evaluation.truth_topics import _vision_truth, read_truth_topics, truth_topics
 
+# Newer releases may add fields; a bag's own definitions are what counts.
 VISION = {
     "vision_msgs/msg/Point2D": "float64 x\nfloat64 y\n",
     "vision_msgs/msg/Pose2D": "vision_msgs/Point2D position\nfloat64 theta\n",
@@ -21,13 +24,15 @@ VISION = {
     ),
     "vision_msgs/msg/Detection2DArray": "std_msgs/Header header\nvision_msgs/Detection2D[] detections\n",
 }
+NEWER = VISION | {"vision_msgs/msg/Detection2D": "int32 added\n" + VISION["vision_msgs/msg/Detection2D"]}
 
 
-def test_vision_msgs_recorded_by_others_are_read(tmp_path):
-    """A bag of vision_msgs 4 carries its own definitions, which are not in our type store."""
+@pytest.mark.parametrize(("definitions", "carried"), [(VISION, True), (VISION, False), (NEWER, True)])
+def test_vision_msgs_recorded_by_others_are_read(tmp_path, definitions, carried):
+    """By the bag's own definitions, and by those of vision_msgs 4 where it has none, as sqlite3 bags of Humble."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     types = {}
-    for name, text in VISION.items():
+    for name, text in definitions.items():
         types.update(get_types_from_msg(text, name))
     store.register(types)
     t = store.types
@@ -48,12 +53,17 @@ def test_vision_msgs_recorded_by_others_are_read(tmp_path):
     ]
     centre = t["vision_msgs/msg/Pose2D"](position=t["vision_msgs/msg/Point2D"](x=50.0, y=40.0), theta=0.0)
     box = t["vision_msgs/msg/BoundingBox2D"](center=centre, size_x=20.0, size_y=10.0)
-    one = t["vision_msgs/msg/Detection2D"](header=head, results=results, bbox=box, id="12")
+    more = {"added": 3} if definitions is NEWER else {}
+    one = t["vision_msgs/msg/Detection2D"](header=head, results=results, bbox=box, id="12", **more)
     array = t["vision_msgs/msg/Detection2DArray"](header=head, detections=[one])
     kind = "vision_msgs/msg/Detection2DArray"
     with Writer(tmp_path / "flight", version=8) as writer:
         connection = writer.add_connection("/labels", kind, typestore=store)
         writer.write(connection, START_NS, store.serialize_cdr(array, kind))
+    if not carried:
+        with sqlite3.connect(tmp_path / "flight/flight.db3") as database:
+            database.execute("DELETE FROM message_definitions")
+        database.close()
     topics = truth_topics({"/labels": kind}, "/labels", tmp_path)
     truth = read_truth_topics(tmp_path / "flight", topics)
     assert truth.class_names == ("car",)

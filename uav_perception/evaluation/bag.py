@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,18 @@ def messages(reader: AnyReader, connections: list[Connection], path: Path) -> It
             f"The bag {path} is damaged after {count} messages of {', '.join(c.topic for c in connections)} "
             f"({_brief(error)}). Repair it with `ros2 bag reindex` (sqlite3) or `mcap recover` (MCAP)."
         ) from error
+
+
+def what_is_undefined(reader: AnyReader, connections: Sequence[Connection]) -> str | None:
+    """Says which message neither the bag nor this package defines, and what to do; None when all are known."""
+    for connection in connections:
+        if connection.msgtype not in reader.typestore.fielddefs:
+            return (
+                f"the bag does not define {connection.msgtype} of {connection.topic}, as sqlite3 bags of ROS 2 Humble "
+                "define nothing. Record as MCAP (`ros2 bag record -s mcap`), or convert the bag where that package is "
+                "sourced (`ros2 bag convert`)."
+            )
+    return None
 
 
 class Bag(Source):

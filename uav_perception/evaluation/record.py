@@ -288,7 +288,9 @@ def joined(parts: Sequence[FlightRecord]) -> FlightRecord:
     if len({part.name for part in parts}) != 1:
         raise EvaluationError(f"Slices of different recordings cannot be joined: {[part.name for part in parts]}.")
     first = parts[0]
-    timings = {n: np.concatenate([part.timings_ms[n] for part in parts]) for n in first.timings_ms}
+    # A slice without a processed image has no timings of the models.
+    stages = dict.fromkeys(name for part in parts for name in part.timings_ms)
+    timings = {n: np.concatenate([part.timings_ms.get(n, np.zeros(0)) for part in parts]) for n in stages}
     accounts = [part.accounting for part in parts]
     total = accounts[0].total
     processed, unreadable = sum(a.processed for a in accounts), sum(a.unreadable for a in accounts)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReaderError
 
-from uav_perception.evaluation.bag import messages, opened
+from uav_perception.evaluation.bag import messages, opened, what_is_undefined
 from uav_perception.evaluation.geolocation import PlacedTargets
 from uav_perception.evaluation.overlap import overlaps
 from uav_perception.evaluation.record import ImageRecord
@@ -75,8 +75,9 @@ def read_vehicle(path: Path, topics: Mapping[str, str], image_topic: str) -> Veh
     camera_frame, transforms, refused = "", [], _Refused()
     with opened(path) as reader:
         connections = [c for c in reader.connections if c.topic in vars(chosen).values()]
-        for connection in connections:
-            _check_defined(reader, connection.topic, connection.msgtype)
+        undefined = what_is_undefined(reader, connections)
+        if undefined is not None:
+            raise FlightError(undefined)
         for connection, _, data in messages(reader, connections, path):
             topic, kind = connection.topic, connection.msgtype
             if topic == chosen.camera_info and camera is not None:
@@ -107,14 +108,6 @@ def read_vehicle(path: Path, topics: Mapping[str, str], image_topic: str) -> Veh
             f"to {camera_frame}); it is taken to look straight ahead"
         )
     return Vehicle(states, camera, mount, tuple(warnings))
-
-
-def _check_defined(reader: AnyReader, topic: str, kind: str) -> None:
-    if kind not in reader.typestore.fielddefs:
-        raise FlightError(
-            f"the bag does not define {kind} of {topic}, as sqlite3 bags of ROS 2 Humble define nothing. Record as "
-            "MCAP (`ros2 bag record -s mcap`), or convert the bag where that package is sourced (`ros2 bag convert`)."
-        )
 
 
 class _Refused:
