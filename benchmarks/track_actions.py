@@ -4,7 +4,7 @@
 
 The flights are bags of `uav-perception simulate flight`. Actors are the true boxes of people and bicycles, so that the
 accuracy is that of the recogniser alone. A label counts for the action at the end of the window that it was judged
-from. The cost is measured on random images with 1 to 50 actors; it stays flat from the budget on.
+from. The cost is CPU time of one thread, on random images with 1 to 50 actors; it stays flat from the budget on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import numpy as np
 from recorded import read_flight
 from tqdm import tqdm
 
+from uav_perception.actions.model import ActionModel
 from uav_perception.actions.recogniser import Recogniser, RecogniserOptions
 from uav_perception.evaluation.bag import messages, opened
 from uav_perception.files import write_json
+from uav_perception.inference.backends import BackendOptions
 from uav_perception.inference.detections import Detections
 from uav_perception.provenance import provenance
 from uav_perception.simulation.classes import DETECTION_CLASSES
@@ -40,7 +42,7 @@ def true_actions(path: Path) -> dict[int, dict[int, str]]:
     return actions
 
 
-def judge(model: str, path: Path, options: RecogniserOptions) -> dict[str, Counter]:
+def judge(model: ActionModel, path: Path, options: RecogniserOptions) -> dict[str, Counter]:
     """Count right, wrong and unknown labels of one flight for both scopes."""
     flight, actions = read_flight(path, images=True), true_actions(path)
     recogniser, counts = Recogniser(model, options=options), {"frame": Counter(), "track": Counter()}
@@ -57,7 +59,7 @@ def judge(model: str, path: Path, options: RecogniserOptions) -> dict[str, Count
     return counts
 
 
-def cost(model: str, tracks: int, options: RecogniserOptions, ticks: int) -> dict[str, float]:
+def cost(model: ActionModel, tracks: int, options: RecogniserOptions, ticks: int) -> dict[str, float]:
     """CPU time of a tick with so many actors in a 640x384 image [ms]."""
     rng = np.random.default_rng(tracks)
     recogniser = Recogniser(model, options=options)
@@ -88,12 +90,13 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     options = RecogniserOptions(track_budget=args.budget, crop_scale=args.crop_scale)
-    costs = {n: cost(args.model, n, options, args.ticks) for n in tqdm((1, 2, 5, 8, 10, 20, 35, 50), unit="size")}
+    model = ActionModel(args.model, options=BackendOptions(threads=1))
+    costs = {n: cost(model, n, options, args.ticks) for n in tqdm((1, 2, 5, 8, 10, 20, 35, 50), unit="size")}
     accuracy = {}
     for path in args.bags:
         accuracy[path.name] = {
             scope: {**count, "accuracy": count["right"] / max(count["right"] + count["wrong"], 1)}
-            for scope, count in judge(args.model, path, options).items()
+            for scope, count in judge(model, path, options).items()
         }
     write_json(
         args.out,
