@@ -180,11 +180,11 @@ BOX = [WIDTH / 2 + 54, HEIGHT / 2 - 62, WIDTH / 2 + 74, HEIGHT / 2 - 32]
 PLACE = (100 + 20 * 64 / FOCAL, 200 + 20 * 32 / FOCAL)
 
 
-def judged(path, topics, shift_ns=0, north=0.5):
+def judged(path, topics, shift_ns=0, north=0.5, class_names=("thing",), place=PLACE):
     """The truth lies half a metre north of where the object is seen; its stamps differ by ``shift_ns``."""
     images = [seen(START_NS + i * STEP_NS, BOX) for i in range(10)]
-    positions = {image.stamp_ns + shift_ns: {7: (PLACE[0], PLACE[1] + north, 0.0)} for image in images}
-    placed, warnings = placed_in(path, topics, IMAGES, images, positions, tolerance_ns=1_000_000)
+    positions = {image.stamp_ns + shift_ns: {7: (place[0], place[1] + north, 0.0)} for image in images}
+    placed, warnings = placed_in(path, topics, IMAGES, images, positions, class_names, tolerance_ns=1_000_000)
     return geolocation_metrics(placed), warnings
 
 
@@ -200,6 +200,24 @@ def test_tracks_are_placed_where_they_are(tmp_path, store, pose, camera, storage
     # The plate is 0.2 m ahead of the body's middle: 0.3 m, less 0.1 m backwards.
     assert metrics["bias_north_m"] == pytest.approx(-0.5, abs=0.03)
     assert metrics["coverage_95"] == 1.0
+
+
+def test_classes_of_usual_height_are_placed_by_it_as_the_node_does(tmp_path, store):
+    """The middle of the box, 47 px above the image's, stands 0.85 m above the ground."""
+    path, topics = write_vehicle(tmp_path / "flight", store, (ODOM, INFO, GIMBAL))
+    place = (100 + (20 - 0.85) * 64 / FOCAL, 200 + (20 - 0.85) * 47 / FOCAL)
+    metrics, warnings = judged(path, topics, north=0.0, class_names=("person",), place=place)
+    assert warnings == []
+    assert metrics["error_p95_m"] < 0.04
+    assert judged(path, topics, north=0.0, place=place)[0]["error_median_m"] > 0.4
+
+
+def test_boxes_that_cannot_be_placed_are_counted_by_reason(tmp_path, store):
+    path, topics = write_vehicle(tmp_path / "flight", store, (ODOM, INFO, GIMBAL))
+    image = seen(START_NS, [0, 0, 40, 40])
+    placed, warnings = placed_in(path, topics, IMAGES, [image], {START_NS: {7: (0.0, 0.0, 0.0)}}, (), 0)
+    assert len(placed.east_north) == 0
+    assert warnings == ["1 boxes of tracks were not placed on the ground: cut_off"]
 
 
 def test_messages_that_are_of_no_use_are_counted_and_passed_over(tmp_path, store):
@@ -239,12 +257,12 @@ def test_a_camera_of_which_nothing_is_told_is_taken_to_look_ahead(tmp_path, stor
 def test_what_cannot_be_placed_is_said(tmp_path, store):
     path, topics = write_vehicle(tmp_path / "flight", store, (ODOM, INFO, GIMBAL), count=2)
     late = seen(START_NS + 10**10, [0, 0, 10, 10])
-    placed, warnings = placed_in(path, topics, IMAGES, [late], {late.stamp_ns: {7: (0.0, 0.0, 0.0)}}, 0)
+    placed, warnings = placed_in(path, topics, IMAGES, [late], {late.stamp_ns: {7: (0.0, 0.0, 0.0)}}, (), 0)
     assert len(placed.east_north) == 0
-    assert warnings == ["1 tracks were not placed on the ground: stale"]
-    _, warnings = placed_in(path, {"/x": ODOMETRY}, IMAGES, [late], {late.stamp_ns: {}}, 0)
+    assert warnings == ["1 boxes of tracks were not placed on the ground: stale"]
+    _, warnings = placed_in(path, {"/x": ODOMETRY}, IMAGES, [late], {late.stamp_ns: {}}, (), 0)
     assert "no nav_msgs/msg/Odometry (px4_msgs/msg/VehicleOdometry) or no sensor_msgs/msg/CameraInfo" in warnings[0]
-    assert placed_in(path, topics, IMAGES, [late], {}, 0)[1] == []
+    assert placed_in(path, topics, IMAGES, [late], {}, (), 0)[1] == []
 
 
 def test_the_topics_of_the_camera_and_of_the_autopilot_are_chosen():

@@ -101,7 +101,13 @@ def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
     if isinstance(source, Bag) and truth is not None and truth.positions:
         tolerance_ns = round(settings.tolerance_ms * 1e6)
         placed, warnings = placed_in(
-            source.path, source.topics, source.topic, record.images, truth.positions, tolerance_ns
+            source.path,
+            source.topics,
+            source.topic,
+            record.images,
+            truth.positions,
+            pipeline.class_names,
+            tolerance_ns,
         )
         record = replace(record, placed=placed, warnings=(*record.warnings, *warnings))
     return record

@@ -28,7 +28,7 @@ from uav_perception.evaluation.vehicle_topics import (
 from uav_perception.flight.buffer import BufferOptions, StateBuffer
 from uav_perception.flight.camera import CameraModel
 from uav_perception.flight.errors import FlightError, StateError
-from uav_perception.flight.geolocation import Geolocator, Mount
+from uav_perception.flight.geolocation import OBJECT_HEIGHTS, GeolocationOptions, Geolocator, Mount
 
 _MATCH = 0.5
 _LEAST_SCORE = 0.3
@@ -129,14 +129,16 @@ def place_tracks(
     images: Sequence[ImageRecord],
     positions: Mapping[int, Mapping[int, tuple[float, float, float]]],
     vehicle: Vehicle,
+    class_names: Sequence[str],
     tolerance_ns: int,
-) -> tuple[PlacedTargets, dict[str, int]]:
+) -> tuple[PlacedTargets, Mapping[str, int]]:
     """Place every sure track that covers a true object by half or more, beside the object's true place.
 
     Args:
         images: with tracks and truth.
         positions: true places by stamp and track id: east, north, up [m].
         vehicle: from :func:`read_vehicle`.
+        class_names: of the detector; classes of usual height are placed by it, as the node does.
         tolerance_ns: how far the stamps of an image and of the true places may differ.
 
     Returns:
@@ -147,9 +149,10 @@ def place_tracks(
     """
     width, height = next(((t.width, t.height) for t in (i.truth for i in images) if t is not None and t.width), (0, 0))
     camera = vehicle.camera.for_image(width, height) if width else vehicle.camera
-    locator = Geolocator(camera, vehicle.mount)
+    heights = {i: OBJECT_HEIGHTS[name] for i, name in enumerate(class_names) if name in OBJECT_HEIGHTS}
+    locator = Geolocator(camera, vehicle.mount, GeolocationOptions(object_heights=heights))
     estimates, truths, covariances = [], [], []
-    refused: dict[str, int] = {}
+    refused: Counter[str] = Counter()
     stamps = nearest_stamps([image.stamp_ns for image in images], sorted(positions), tolerance_ns)
     for image, stamp in zip(images, stamps, strict=True):
         if stamp is None or image.truth is None or image.tracks is None:
@@ -159,15 +162,14 @@ def place_tracks(
         shares = overlaps(tracks.boxes, image.truth.boxes)
         try:
             state = vehicle.states.at(image.stamp_ns)
-            places = locator.locate(tracks.boxes, tracks.class_ids.tolist(), state).places
+            located = locator.locate(tracks.boxes, tracks.class_ids.tolist(), state)
         except StateError as error:
-            refused[error.reason] = refused.get(error.reason, 0) + len(tracks)
+            refused[error.reason] += len(tracks)
             continue
-        for place, row in zip(places, shares, strict=True):
+        refused += located.refusals
+        for place, row in zip(located.places, shares, strict=True):
             actor = int(image.truth.track_ids[np.argmax(row)]) if row.max(initial=0.0) >= _MATCH else -1
-            if place is None:
-                refused["not placed"] = refused.get("not placed", 0) + 1
-            elif actor in true:
+            if place is not None and actor >= 0 and actor in true:
                 estimates.append(place.position[:2])
                 truths.append(true[actor][:2])
                 covariances.append(place.covariance[:2, :2])
@@ -180,6 +182,7 @@ def placed_in(
     image_topic: str,
     images: Sequence[ImageRecord],
     positions: Mapping[int, Mapping[int, tuple[float, float, float]]],
+    class_names: Sequence[str],
     tolerance_ns: int,
 ) -> tuple[PlacedTargets, list[str]]:
     """The placed targets of a bag with true positions, and what a reader of the numbers should know."""
@@ -193,9 +196,11 @@ def placed_in(
                 f"there are true positions, but no {ODOMETRY} ({PX4_ODOMETRY}) or no {CAMERA_INFO} to place "
                 "detections with"
             ]
-        placed, refused = place_tracks(images, positions, vehicle, tolerance_ns)
+        placed, refused = place_tracks(images, positions, vehicle, class_names, tolerance_ns)
     except FlightError as error:
         return nothing, [f"detections were not placed on the ground: {error}"]
     lines = [*vehicle.warnings]
-    lines += [f"{count} tracks were not placed on the ground: {reason}" for reason, count in sorted(refused.items())]
+    lines += [
+        f"{count} boxes of tracks were not placed on the ground: {reason}" for reason, count in sorted(refused.items())
+    ]
     return placed, lines

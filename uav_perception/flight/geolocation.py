@@ -25,6 +25,12 @@ from uav_perception.flight.terrain import MapTerrain, TerrainGrid
 METHODS = ("flat_plane", "height_above_ground", "terrain")
 TERRAIN_REFERENCES = ("map", "ellipsoid")
 
+OBJECT_HEIGHTS = {
+    "person": 1.7, "pedestrian": 1.7, "people": 1.7, "bicycle": 1.2, "motor": 1.4, "car": 1.5, "van": 2.0, "truck": 3.0,
+    "bus": 3.0,
+}  # fmt: skip
+"""Usual heights by class name [m], of which the nodes and the evaluation make `GeolocationOptions.object_heights`."""
+
 ATTITUDE, POSITION, HEIGHT, TIME = slice(0, 3), slice(3, 6), 6, 7
 """Where the common errors stand in `Place.jacobian` and `Place.common`: attitude about the map's axes [rad], position
 [m], height of the ground or above it [m], time [s]."""

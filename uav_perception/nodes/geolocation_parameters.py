@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uav_perception.flight.geolocation import METHODS, TERRAIN_REFERENCES, GeolocationOptions
+from uav_perception.flight.geolocation import METHODS, OBJECT_HEIGHTS, TERRAIN_REFERENCES, GeolocationOptions
 from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.parameters import Parameter, Parameters
 from uav_perception.nodes.vehicle_parameters import PREFIX_PARAMETERS, VEHICLE_PARAMETERS, fixed
@@ -26,7 +26,7 @@ PARAMETERS = (
     fixed("max_range", 500.0, "Places farther away are refused [m].", minimum=1.0, maximum=100000.0),
     fixed(
         "object_heights",
-        "person=1.7,pedestrian=1.7,people=1.7,bicycle=1.2,motor=1.4,car=1.5,van=2.0,truck=3.0,bus=3.0",
+        ",".join(f"{name}={height}" for name, height in OBJECT_HEIGHTS.items()),
         "Heights of classes [m], as name=height by commas; other classes are placed by their lower edge.",
     ),
     fixed(
