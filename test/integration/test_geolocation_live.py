@@ -10,6 +10,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped, QuaternionStamped
 from nav_msgs.msg import Odometry
 from ros_client import wait_until
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, NavSatFix, NavSatStatus
 from uav_perception.msg import ActionArray, ActionLabel, Detection, DetectionArray, GeoTargetArray
 
@@ -97,7 +98,7 @@ def targets_of(client):
 
 
 def _run(run, namespace: str, *parameters: str):
-    arguments = [part for p in parameters for part in ("-p", f"geolocation.{p}")]
+    arguments = [part for p in parameters for part in ([p] if p.startswith("--") else ["-p", f"geolocation.{p}"])]
     return run("--nodes", "geolocation", "--namespace", namespace, "--image", f"/{namespace}/camera/image_raw",
                "-p", "geolocation.vehicle=mavros", *arguments)  # fmt: skip
 
@@ -190,6 +191,39 @@ def test_terrain_counts_from_the_ground_at_the_maps_origin(run, client, targets_
     east = 4.0 / (1 + 0.2 * slope)
     assert (target.position.x, target.position.y) == pytest.approx((east, 0.0), abs=0.02)
     assert target.position.z == pytest.approx(slope * east, abs=0.02)
+
+
+def test_a_jump_back_of_simulated_time_blocks_nothing(run, client, targets_of):
+    _run(run, "g6", "mount_pitch=90.0", "max_state_wait=5.0", "--use-sim-time")
+    client.wait_for_state("/g6/geolocation", "active")
+    drone, answer = Drone(client, "/g6"), targets_of("/g6")
+    clock = client.node.create_publisher(Clock, "/clock", 1)
+    wait_until(lambda: clock.get_subscription_count() == 1, 15, "a subscriber of /clock")
+    drone.calibrate()
+    clock.publish(Clock(clock=to_header(drone.stamp, "").stamp))
+    drone.fly(0.2)
+    before = drone.stamp + SECOND // 5
+    drone.see((80, 60, 180, 120), stamp=before)  # waits for a state that does not come any more
+    time.sleep(0.2)
+    drone.stamp = 100 * SECOND  # the recording begins again
+    clock.publish(Clock(clock=to_header(drone.stamp, "").stamp))
+    drone.fly(0.4)
+    began = time.monotonic()
+    assert answer(before).refused == 1
+    assert len(answer(drone.see((80, 60, 180, 120))).targets) == 1
+    assert time.monotonic() - began < 8.0
+
+
+def test_any_odometry_will_do(run, client, targets_of):
+    _run(run, "g7", "vehicle=odometry", "mount_pitch=90.0", "odometry_topic=/g7/mavros/local_position/odom",
+         "fix_topic=/g7/mavros/global_position/global")  # fmt: skip
+    client.wait_for_state("/g7/geolocation", "active")
+    drone, answer = Drone(client, "/g7"), targets_of("/g7")
+    drone.calibrate()
+    drone.fly(0.4)
+    (target,) = answer(drone.see((80, 60, 180, 120))).targets
+    assert (target.position.x, target.position.y) == pytest.approx((0.0, 2.0), abs=0.02)
+    assert target.longitude == pytest.approx(10.0, abs=1e-6) and target.altitude == pytest.approx(500.0, abs=0.05)
 
 
 def test_px4_without_its_messages_is_refused_with_the_remedy(run, client):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Point, PoseStamped, Vector3
+from rclpy.clock import Clock, ClockType
 
 from uav_perception.actions.ticks import TickGrid
 from uav_perception.flight.errors import FlightError, StateError
@@ -31,12 +33,13 @@ from uav_perception.nodes.vehicle_parameters import camera_mount
 from uav_perception.nodes.vehicle_sources import VehicleLink
 
 _ACTION_LIFE_NS = 2_000_000_000  # an actor's label is repeated on targets for this long [ns]
+_MOST_WAITING = 150  # as many messages as a camera makes within the longest `max_state_wait`
 _RETRY_PERIOD = 0.02  # how often detections that are ahead of the vehicle's state are tried again [s]
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """Detections whose vehicle state may still come."""
+    """Detections whose vehicle state may still come; ``received`` when [s, monotonic]."""
 
     message: DetectionArray
     received: float
@@ -63,7 +66,7 @@ class GeolocationNode(ManagedNode):
         self._outputs: dict[str, object] = {}
         self._inputs: list[object] = []
         self._retry_timer: object = None
-        self._waiting: deque[_Waiting] = deque(maxlen=30)
+        self._waiting: deque[_Waiting] = deque()
         self._refused: Counter[str] = Counter()
         self._problem = ""
         self._statistics = Statistics()
@@ -107,7 +110,10 @@ class GeolocationNode(ManagedNode):
             ),
             self.create_subscription(ActionArray, "action/actions", self._take_actions, results()),
         ]
-        self._retry_timer = self.create_timer(_RETRY_PERIOD, self._try_waiting)
+        # Steady time, also for patience: simulated time stands still and jumps back.
+        self._retry_timer = self.create_timer(
+            _RETRY_PERIOD, self._try_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self._target_ticks = TickGrid(float(self.parameters["target_rate"]))
 
     def deactivate(self) -> None:
@@ -139,8 +145,7 @@ class GeolocationNode(ManagedNode):
 
     def health(self) -> Health:
         """Rate, refusals by reason, jumps of the state."""
-        now = self._seconds()
-        summary = self._statistics.summary(now)
+        summary = self._statistics.summary(time.monotonic())
         values = {
             "rate_hz": summary.rate,
             "latency_p50_ms": summary.latency_p50 * 1e3,
@@ -158,9 +163,6 @@ class GeolocationNode(ManagedNode):
             return Health(WARN, self._problem, values)
         return Health(OK, "active", values)
 
-    def _seconds(self) -> float:
-        return self.get_clock().now().nanoseconds / 1e9
-
     def _take_actions(self, message: ActionArray) -> None:
         stamp_ns = conversions.from_time(message.header.stamp)
         self._actions = {t: entry for t, entry in self._actions.items() if abs(stamp_ns - entry[0]) <= _ACTION_LIFE_NS}
@@ -169,14 +171,17 @@ class GeolocationNode(ManagedNode):
         )
 
     def _take_detections(self, message: DetectionArray) -> None:
-        self._waiting.append(_Waiting(message, self._seconds()))
+        if len(self._waiting) == _MOST_WAITING:
+            text = f"More than {_MOST_WAITING} messages of detections wait for the vehicle's state."
+            self._refuse_all(self._waiting.popleft(), StateError("overtaken", text))
+        self._waiting.append(_Waiting(message, time.monotonic()))
         self._try_waiting()
 
     def _try_waiting(self) -> None:
         """Place the waiting detections in their order, as far as the vehicle's state has come."""
         while self._waiting:
             waiting = self._waiting[0]
-            patience = self._seconds() - waiting.received < self.parameters["max_state_wait"]
+            patience = time.monotonic() - waiting.received < self.parameters["max_state_wait"]
             try:
                 state = self._state(waiting.message)
             except StateError as error:
@@ -270,9 +275,10 @@ class GeolocationNode(ManagedNode):
         stamp = waiting.message.header.stamp
         message = GeoTargetArray(method=self.parameters["method"], refused=refused, targets=targets)
         message.header.stamp, message.header.frame_id = stamp, str(self.parameters["map_frame"])
-        now = self._seconds()
         if publish(self._outputs["targets"], message, self):
-            self._statistics.record(now, now - waiting.received, now - conversions.from_time(stamp) / 1e9)
+            now = time.monotonic()
+            age = (self.get_clock().now().nanoseconds - conversions.from_time(stamp)) / 1e9
+            self._statistics.record(now, now - waiting.received, age)
         self._republish_chosen(message)
 
     def _republish_chosen(self, message: GeoTargetArray) -> None:

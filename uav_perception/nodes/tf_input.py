@@ -41,6 +41,7 @@ class TfInput:
         self._base_frame = base_frame
         self._camera = camera
         self._refusal = tf2_ros.TransformException
+        self._fix: NavSatFix | None = None
         self._tree = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._tree, inbox.node)
         inbox.subscribe(NavSatFix, fix, self._take_fix, sensor())
@@ -74,8 +75,13 @@ class TfInput:
             ) from error
 
     def _take_fix(self, message: NavSatFix) -> None:
-        position = self._pose(from_time(message.header.stamp)).position
-        status = message.status.status
-        self.inbox.buffer.set_origin(
-            origin_from_fix(message.latitude, message.longitude, message.altitude, status, position)
-        )
+        """Use the fix before this one: the transforms of a stamp mostly come after the fix that carries it."""
+        fix, self._fix = self._fix, message
+        if fix is None:
+            return
+        try:
+            position = self._pose(from_time(fix.header.stamp)).position
+        except StateError:
+            return  # tf has no pose there, which images will tell; another fix comes soon
+        status = fix.status.status
+        self.inbox.buffer.set_origin(origin_from_fix(fix.latitude, fix.longitude, fix.altitude, status, position))
