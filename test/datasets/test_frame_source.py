@@ -128,8 +128,11 @@ def test_a_part_of_a_file(videos, tmp_path):
         assert source.frames(0) == 5
         assert np.allclose(level(source.read(0, [0, 4])), [30, 70], atol=3)
     late = VideoList("parts", ("run", "walk"), (LabelledVideo("late", sample.path, 0, 9.0),))
-    with pytest.raises(DatasetError, match=r"begins at 9 s, but the video .* lasts 1\.40 s"):
+    with pytest.raises(DatasetError, match=r"between 9 s and its end: .* lasts 1\.40 s at 10 fps"):
         VideoFiles(late, tmp_path / "j.json")
+    short = VideoList("parts", ("run", "walk"), (LabelledVideo("short", sample.path, 0, 0.31, 0.33),))
+    with pytest.raises(DatasetError, match=r"no frame lies between 0\.31 s and 0\.33 s"):
+        VideoFiles(short, tmp_path / "k.json")
 
 
 def test_flow_of_a_known_shift():

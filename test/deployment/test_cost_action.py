@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from uav_perception.deployment.cost_action import ROWS, action_records, count_row, measure, speed_ratios
+from uav_perception.deployment.mac_counter import count_operations
+from uav_perception.networks.action_zoo import build
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,6 @@ def test_parameters_are_the_papers(records, network, parameters):
 
 def test_resnets_printed_parameters_are_those_of_101_classes_and_buffers():
     """21.4 and 23.8: 101 classes, running statistics counted in."""
-    from uav_perception.networks.action_zoo import build
-
     for name, printed in (("resnet34", "21.4"), ("resnet50", "23.8")):
         state = build(name, 101).state_dict()
         assert f"{sum(value.numel() for value in state.values()) / 1e6:.1f}" == printed
@@ -59,6 +59,18 @@ def test_what_the_paper_prints_wrongly_is_given_as_it_is(records):
     assert records["I3D, RGB"]["parameters"] + records["I3D, flow"]["parameters"] == 12_298_539 + 12_276_587
     assert records["I3D, RGB"]["macs_true"] / 1e9 == pytest.approx(111, rel=0.01)
     assert "fit no clip" in records["C3D"]["note"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"causal": True}, {"temporal_shift": True}, {"input": "rgb_difference"}, {"positions": "learned"}]
+)
+def test_the_switches_beyond_the_paper_cost_nothing(records, options):
+    channels = 6 if options.get("input") else 3
+    with torch.device("meta"):
+        network = build("larmuv", 11, 3, **{"positions": "none"} | options)
+        counted = count_operations(network, torch.zeros(1, 3, channels, 224, 224))
+    assert counted.true_macs == records["LARMUV"]["macs_true"]
+    assert counted.parameters - records["LARMUV"]["parameters"] == (2880 if "positions" in options else 0)
 
 
 def test_bn_inception_cannot_be_what_the_paper_counted(records):

@@ -214,6 +214,24 @@ def test_mixed_precision_trains_and_its_checkpoint_loads(data, tmp_path, monkeyp
         assert torch.isfinite(network(torch.zeros(1, 3, 3, model.feed.size, model.feed.size))).all()
 
 
+def test_a_flow_stream_trains_and_teaches_a_colour_student(tmp_path):
+    """I3D on TV-L1 flow, then LARMUV distilled from it: the published pair, on the smallest clips that I3D takes."""
+    write_set(tmp_path / "set", train=1, test=1)
+    training = {"epochs": 1, "batch": 2, "validate_every": 0}
+    values = recipe(tmp_path / "set", training=training)
+    flow = {"name": "i3d_flow", "segments": 9, "size": 193, "short_side": 193}
+    assert run_training(values | {"network": flow, "augmentation": {"frame_size": None}}, tmp_path / "flow") == 0
+    checkpoint = tmp_path / "flow" / "split{split}" / "last.ckpt"
+    taught = values | {"teacher": [{"checkpoint": str(checkpoint)}], "loss": {"distillation": 0.5}}
+    assert run_training(taught, tmp_path / "student") == 0
+    (kept,) = (tmp_path / "cache").glob("teacher-*.npz")
+    with np.load(kept) as cached:
+        assert cached["logits"].shape == (2, 2) and np.isfinite(cached["logits"]).all()
+    assert run_training(values, tmp_path / "alone") == 0
+    losses = [curve_of(tmp_path / run / "split1")[0]["train_loss"] for run in ("student", "alone")]
+    assert losses[0] != losses[1]
+
+
 def test_a_tsn_baseline_trains_and_is_tested_by_the_classic_protocol(data, tmp_path, capsys):
     """25 segments x 10 crops after training on 3; a finished split is not repeated, a changed recipe is."""
     values = recipe(data, training={"epochs": 1, "batch": 6, "validate_every": 0, "protocol": "classic"})

@@ -92,8 +92,9 @@ def _part(video: LabelledVideo, frames: int, fps: float) -> tuple[int, int]:
     first = round(video.start * fps)
     last = frames if video.end is None else min(round(video.end * fps), frames)
     if last <= first:
+        end = "its end" if video.end is None else f"{video.end:g} s"
         raise DatasetError(
-            f"its part begins at {video.start:g} s, but the video {video.path} lasts {frames / fps:.2f} s"
+            f"no frame lies between {video.start:g} s and {end}: {video.path} lasts {frames / fps:.2f} s at {fps:g} fps"
         )
     return first, last - first
 
