@@ -1,4 +1,5 @@
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,14 @@ def test_a_task_depends_on_models_truth_settings_and_recording(flights, tmp_path
     assert not is_done(other)
     os.utime(next(paths[0].glob("*.db3")))
     assert not is_done(plan(find_recordings(paths[:1]), settings, tmp_path)[0])
+
+
+def test_a_task_depends_on_the_contract_beside_its_model(flights, tmp_path):
+    settings, paths = flights
+    own = replace(settings, model=str(shutil.copy(settings.model, tmp_path / "m.onnx")))
+    before = fingerprint(own, paths[0])
+    (tmp_path / "m.yaml").write_text("decoder: yolox\n")
+    assert fingerprint(own, paths[0]) != before
 
 
 def test_a_task_depends_on_the_ignore_areas_beside_its_truth(flights, tmp_path):

@@ -73,3 +73,12 @@ def test_what_has_no_truth_is_said(folder):
     ]
     assert "--truth" in record.warnings[0]
     assert not any("not judged" in w for w in record_of(folder, model=str(folder / "detector.onnx")).warnings)
+
+
+def test_a_name_to_rename_that_does_not_occur_is_said(folder):
+    record = record_of(folder, model=str(folder / "detector.onnx"), class_map=(("bus", "car"), ("bsu", "car")))
+    told = [warning for warning in record.warnings if "--class-map" in warning]
+    assert told == [
+        "--class-map renames bsu, but /ground_truth/actions, /ground_truth/detections of flight has bus, car, run, walk"
+    ]
+    assert record.images[0].truth.class_ids.tolist() == [0, 0]

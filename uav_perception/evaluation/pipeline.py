@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from uav_perception.actions.model import ActionModel
 from uav_perception.actions.recogniser import Recogniser, RecogniserOptions
 from uav_perception.actions.results import ActionResult
 from uav_perception.evaluation.settings import Settings
@@ -56,11 +57,9 @@ class Pipeline:
             self.detector.score_threshold = settings.score_threshold
             self.detector.warm_up()
         if settings.action_model is not None:
-            self.recogniser = Recogniser(settings.action_model, settings.backend)
-            names = len(self.recogniser.model.class_names)
-            self.recogniser = Recogniser(
-                self.recogniser.model, options=RecogniserOptions(top_k=names)
-            )  # all scores, for the per-frame mAP
+            model = ActionModel(settings.action_model, settings.backend, options=options)
+            every_score = RecogniserOptions(top_k=len(model.class_names))  # for the per-frame mAP
+            self.recogniser = Recogniser(model, options=every_score)
         self._tracker: Tracker | None = None
 
     @property

@@ -120,7 +120,7 @@ def evaluate_source(
     if unreadable:
         warnings.append(f"{unreadable} of {len(everything)} images are unreadable, the first: {reasons[0]}")
     actions, more = _actions(images, outcomes, truth, everything, pipeline)
-    more += _not_judged(truth, pipeline)
+    more += _not_judged(truth, pipeline) + _not_renamed(settings, truth)
     stages = sorted({name for outcome in outcomes for name in outcome.timings_ms})
     timings = {name: np.array([o.timings_ms.get(name, 0.0) for o in outcomes]) for name in stages}
     return FlightRecord(
@@ -183,9 +183,24 @@ def _with_truth(
     return records, warnings
 
 
+def _labels(truth: TruthTable) -> set[str]:
+    return set(truth.class_names) | {span.label for span in truth.spans}
+
+
 def _present(settings: Settings, truth: TruthTable) -> dict[str, str]:
-    known = set(truth.class_names) | {span.label for span in truth.spans}
+    known = _labels(truth)
     return {old: new for old, new in settings.class_map if old in known}
+
+
+def _not_renamed(settings: Settings, truth: TruthTable | None) -> list[str]:
+    """Names of --class-map that do not occur: of another flight's truth, or written wrongly."""
+    if truth is None:
+        return []
+    known = _labels(truth)
+    names = [old for old, _ in settings.class_map if old not in known]
+    if not names:
+        return []
+    return [f"--class-map renames {', '.join(names)}, but {truth.origin} has {', '.join(sorted(known)) or 'nothing'}"]
 
 
 def _actions(
