@@ -121,6 +121,18 @@ def test_the_origin_may_waver_but_not_move():
     assert reason_of(buffer, 50) == "missing"
 
 
+def test_a_stamp_that_a_sample_has_gets_that_sample_and_the_rates_up_to_it():
+    turned = Rotation.from_euler("Z", 0.02).as_quat()
+    buffer = filled(PoseSample(0, [0, 0, 10], [0, 0, 0, 1]), PoseSample(100 * MS, [0.5, 0, 10], turned))
+    state = buffer.at(100 * MS)
+    np.testing.assert_allclose(state.position, [0.5, 0, 10], atol=1e-12)
+    np.testing.assert_allclose(state.orientation, turned, atol=1e-12)
+    np.testing.assert_allclose(state.velocity, [5, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(state.angular_velocity, [0, 0, 0.2], atol=1e-9)
+    buffer.add_pose(PoseSample(2000 * MS, [1.0, 0, 10], turned))  # after a gap there is no rate
+    assert not buffer.at(2000 * MS).velocity.any()
+
+
 def test_height_is_interpolated_and_refused_when_stale():
     buffer = filled(*(pose(100 * i) for i in range(20)))
     buffer.add_height(HeightSample(0, 20, 0.04))

@@ -103,7 +103,9 @@ class History(Generic[Sample]):
             raise StateError("missing", f"No {what} has been received.")
         index = bisect_left(self._samples, stamp_ns, key=lambda sample: sample.stamp_ns)
         if index < len(self._samples) and self._samples[index].stamp_ns == stamp_ns:
-            return self._samples[index], self._samples[index]
+            # The one before tells the rates.
+            before, exact = self._samples[max(index - 1, 0)], self._samples[index]
+            return (before if (stamp_ns - before.stamp_ns) * 1e-9 <= max_gap_s else exact), exact
         if index == 0:
             early = (self._samples[0].stamp_ns - stamp_ns) * 1e-9
             raise StateError("too_old", f"The image is {early:.3f} s older than the oldest {what} that is kept.")

@@ -13,6 +13,8 @@ from uav_perception.nodes.mavros_input import point, quaternion
 from uav_perception.nodes.qos import sensor
 from uav_perception.nodes.vehicle_input import Inbox
 
+_JUMP_NS = 1_000_000_000  # a step back of the images' stamps from which time was set back, as when a bag starts again
+
 
 class TfInput:
     """Looks up body and camera in the map at each image's stamp.
@@ -42,6 +44,7 @@ class TfInput:
         self._camera = camera
         self._refusal = tf2_ros.TransformException
         self._fix: NavSatFix | None = None
+        self._newest_ns = 0
         self._tree = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._tree, inbox.node)
         inbox.subscribe(NavSatFix, fix, self._take_fix, sensor())
@@ -52,6 +55,9 @@ class TfInput:
         Raises:
             StateError: ``missing``, with tf2's own words.
         """
+        if self._newest_ns - stamp_ns > _JUMP_NS:
+            self._tree.clear()  # tf2 would leave out all that is older than what it had before the jump
+        self._newest_ns = stamp_ns
         self.inbox.buffer.add_pose(self._pose(stamp_ns))
         if self._camera:
             rotation = self._lookup(camera_frame, stamp_ns).rotation

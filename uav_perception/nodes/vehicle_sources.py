@@ -6,6 +6,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Range
 
 from uav_perception.flight.buffer import BufferOptions, StateBuffer
+from uav_perception.flight.errors import StateError
 from uav_perception.flight.state import VehicleState
 from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.mavros_input import (
@@ -49,6 +50,8 @@ class VehicleLink:
         Raises:
             StateError: there is none for this stamp; says why.
         """
+        if stamp_ns == 0:
+            raise StateError("no_stamp", "The images carry no stamp. Let the camera's driver stamp them.")
         with self._inbox.lock:
             self._vehicle.prepare(stamp_ns, camera_frame)
             return self._buffer.at(stamp_ns, height_matters)
