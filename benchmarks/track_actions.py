@@ -100,9 +100,15 @@ def main() -> None:
         }
     write_json(
         args.out,
-        {"provenance": provenance(), "model": Path(args.model).name, "budget": args.budget,
-         "crop_scale": args.crop_scale, "cost_of_a_tick": costs, "accuracy": accuracy},
-    )  # fmt: skip
+        {
+            "provenance": provenance(),
+            "model": Path(args.model).name,
+            "budget": args.budget,
+            "crop_scale": args.crop_scale,
+            "cost_of_a_tick": costs,
+            "accuracy": accuracy,
+        },
+    )
     for tracks, row in costs.items():
         print(
             f"{tracks:3d} actors: {row['median_ms']:6.1f} ms a tick, p95 {row['p95_ms']:.1f}, {row['looked_at']} seen"
