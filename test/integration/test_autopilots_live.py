@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_client import Camera, blob, wait_until
 from sensor_msgs.msg import CameraInfo
@@ -254,3 +255,100 @@ def test_vision_msgs_that_are_not_installed_are_refused_with_the_remedy(run, cli
         assert client.state("/h11/detector") == "unconfigured"
     else:
         pytest.skip("vision_msgs is installed here")
+
+
+HALF = 0.5**0.5
+LEFT_OF_THE_NOSE, LEFT_OF_NORTH = (0.0, 2.0), (-2.0, 0.0)  # east, north: 30 px at 20 m, the nose to the east
+
+
+class Looker:
+    """A geolocation node whose camera hangs on a gimbal that looks straight down, and detections of one box."""
+
+    def __init__(self, run, client, namespace: str, autopilot: str) -> None:
+        image = f"/{namespace}/camera/image_raw"
+        self.nodes = run("--nodes", "geolocation", "--namespace", namespace, "--image", image,
+                         "-p", f"geolocation.vehicle={autopilot}", "-p", f"geolocation.gimbal={autopilot}")  # fmt: skip
+        self.client, self.name = client, f"/{namespace}/geolocation"
+        client.wait_for_state(self.name, "active")
+        self.found = client.collect(GeoTargetArray, f"{self.name}/targets", results())
+        camera = self.publisher(CameraInfo, f"/{namespace}/camera/camera_info", sensor())
+        self._detections = self.publisher(DetectionArray, f"/{namespace}/detector/detections", results())
+        camera.publish(CameraInfo(width=320, height=240, k=[300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]))
+        wait_until(lambda: client.node.count_publishers(f"{self.name}/targets") == 1, 15, "the publisher")
+        self.stamp = NOW
+
+    def publisher(self, kind: type, topic: str, qos: QoSProfile):
+        made = self.client.node.create_publisher(kind, topic, qos)
+        wait_until(lambda: made.get_subscription_count() == 1, 15, f"a subscriber of {topic}")
+        return made
+
+    def look(self, publish) -> tuple[float, float] | None:
+        """Publish the state ten times by ``publish(stamp)``; returns where the box is, east and north, if anywhere."""
+        for _ in range(10):
+            self.stamp += SECOND // 50
+            publish(self.stamp)
+            time.sleep(0.01)
+        stamp = self.stamp - SECOND // 50
+        box = Detection(class_name="blob", score=0.9, track_id=-1, x_min=80.0, y_min=60.0, x_max=180.0, y_max=120.0)
+        header = to_header(stamp, "camera")
+        self._detections.publish(DetectionArray(header=header, image_width=320, image_height=240, detections=[box]))
+        wait_until(lambda: any(from_time(m.header.stamp) == stamp for m in self.found), 10, "the targets")
+        targets = next(m for m in self.found if from_time(m.header.stamp) == stamp).targets
+        return (targets[0].position.x, targets[0].position.y) if targets else None
+
+    def check(self, publish_with_flags) -> None:
+        """Heading by the vehicle, by north, and by both at once, which is refused until one of them is right again."""
+
+        def look(flags: int) -> tuple[float, float] | None:
+            self.stamp += SECOND  # what was said before is too old
+            return self.look(lambda stamp: publish_with_flags(stamp, flags))
+
+        assert look(32) == pytest.approx(LEFT_OF_THE_NOSE, abs=0.02)
+        assert look(64) == pytest.approx(LEFT_OF_NORTH, abs=0.02)
+        assert look(32 | 64) is None
+        self.nodes.wait_for("The gimbal claims yaw in the vehicle's and in the Earth's frame at once (flags 96)")
+        assert look(64) == pytest.approx(LEFT_OF_NORTH, abs=0.02)
+        counted = self.name.lstrip("/")
+        wait_until(lambda: int(self.client.values(counted)["message_gimbal_flags"]) == 10, 10, "the refusals counted")
+
+
+def test_a_gimbal_through_mavros(run, client):
+    messages = pytest.importorskip("mavros_msgs.msg", reason="mavros_msgs is not installed")
+    looker = Looker(run, client, "h13", "mavros")
+    odometry = looker.publisher(Odometry, "/h13/mavros/local_position/odom", sensor())
+    kind = messages.GimbalDeviceAttitudeStatus
+    gimbal = looker.publisher(kind, "/h13/mavros/gimbal_control/device/attitude_status", results())
+
+    def publish(stamp: int, flags: int) -> None:
+        header = to_header(stamp, "map")
+        pose = Odometry(header=header, child_frame_id="base_link")
+        pose.pose.pose.position.z, pose.pose.pose.orientation.w = 20.0, 1.0
+        odometry.publish(pose)
+        message = kind(header=header, flags=flags)
+        message.q.y, message.q.w = -HALF, HALF
+        gimbal.publish(message)
+
+    looker.check(publish)
+
+
+def test_a_gimbal_of_px4(run, client):
+    messages = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    if not hasattr(messages, "GimbalDeviceAttitudeStatus"):
+        pytest.skip("this px4_msgs has no GimbalDeviceAttitudeStatus")
+    looker = Looker(run, client, "h14", "px4")
+
+    def px4(name: str, topic: str):
+        kind = getattr(messages, name)
+        return kind, looker.publisher(kind, px4_topic("/h14/fmu/out", topic, kind), _px4_qos())
+
+    vehicle_odometry, odometry = px4("VehicleOdometry", "vehicle_odometry")
+    attitude, gimbal = px4("GimbalDeviceAttitudeStatus", "gimbal_device_attitude_status")
+
+    def publish(stamp: int, flags: int) -> None:
+        microseconds = stamp // 1000
+        pose = vehicle_odometry(timestamp=microseconds, timestamp_sample=microseconds, pose_frame=1, velocity_frame=1)
+        pose.position, pose.q = [0.0, 0.0, -20.0], [HALF, 0.0, 0.0, HALF]
+        odometry.publish(pose)
+        gimbal.publish(attitude(timestamp=microseconds, device_flags=flags, q=[HALF, 0.0, -HALF, 0.0]))
+
+    looker.check(publish)
