@@ -105,7 +105,9 @@ def test_tf_without_tf2_is_refused_with_the_remedy(run, client):
         import tf2_ros  # noqa: F401
     except ModuleNotFoundError:
         nodes = run("--nodes", "geolocation", "--namespace", "t2", "-p", "geolocation.vehicle=tf")
-        nodes.wait_for("cannot activate: vehicle is tf, but tf2_ros is not installed. Install ros-$ROS_DISTRO-tf2-ros")
+        nodes.wait_for(
+            "cannot activate: vehicle is tf, but tf2_ros is not installed. Install ros-$ROS_DISTRO-tf2-ros-py"
+        )
         assert client.state("/t2/geolocation") == "inactive"
     else:
         pytest.skip("tf2_ros is installed here")

@@ -35,7 +35,7 @@ class TfInput:
             import tf2_ros
         except ModuleNotFoundError as error:
             raise NodeError(
-                "vehicle is tf, but tf2_ros is not installed. Install ros-$ROS_DISTRO-tf2-ros, or set vehicle to "
+                "vehicle is tf, but tf2_ros is not installed. Install ros-$ROS_DISTRO-tf2-ros-py, or set vehicle to "
                 "odometry."
             ) from error
         self.inbox = inbox
