@@ -94,6 +94,26 @@ def test_a_gate_by_px4_opens_when_armed(run, client, models):
     )
 
 
+def test_a_gate_by_mavros_opens_when_armed(run, client, models):
+    messages = pytest.importorskip("mavros_msgs.msg", reason="mavros_msgs is not installed")
+    gated = Gated(run, client, models, "h15", "mavros_armed")
+    publisher = client.node.create_publisher(messages.State, "/h15/mavros/state", latched())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    gated.check(
+        lambda: publisher.publish(messages.State(armed=True)), lambda: publisher.publish(messages.State(armed=False))
+    )
+
+
+def test_a_gate_by_px4_opens_in_the_air(run, client, models):
+    messages = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    gated = Gated(run, client, models, "h16", "px4_airborne")
+    landed = messages.VehicleLandDetected
+    topic = px4_topic("/h16/fmu/out", "vehicle_land_detected", landed)
+    publisher = client.node.create_publisher(landed, topic, _px4_qos())
+    wait_until(lambda: publisher.get_subscription_count() == 1, 10, "the gate's subscription")
+    gated.check(lambda: publisher.publish(landed(landed=False)), lambda: publisher.publish(landed(landed=True)))
+
+
 def test_a_gate_by_mavros_opens_in_a_mode(run, client, models):
     messages = pytest.importorskip("mavros_msgs.msg", reason="mavros_msgs is not installed")
     gated = Gated(run, client, models, "h8", "mavros_mode", "-p", "detector.gate_modes=GUIDED, AUTO.MISSION")
