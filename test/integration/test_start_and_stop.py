@@ -189,7 +189,7 @@ def test_compressed_images_are_taken_when_asked(run, client, models):
 def test_every_tracked_actor_gets_its_own_label(run, client, models):
     run("--model", models["blobs"], "--action-model", models["brightness"], "--nodes", "detector,action",
         "--image", "/a14/image", "--namespace", "a14", "-p", "action.scope=track", "-p", "action.actor_classes=blob",
-        "-p", "detector.threads=1", "-p", "action.threads=1")  # fmt: skip
+        "-p", "detector.threads=1", "-p", "action.threads=1", "-p", "action.crop_scale=1.2")  # fmt: skip
     client.wait_for_state("/a14/detector", "active")
     client.wait_for_state("/a14/action", "active")
     found = client.collect(ActionArray, "/a14/action/actions", results())
