@@ -100,7 +100,7 @@ def _detects(client, namespace: str) -> None:
         return any(message.detections for message in found)
 
     wait_until(seen, 20, "detections")
-    assert client.get_parameter(f"/{namespace}/detector", "score_threshold").double_value == 0.3
+    assert client.get_parameter(f"/{namespace}/detector", "track_low_score").double_value == 0.1
 
 
 @pytest.mark.launch(fixture=composed)
