@@ -11,6 +11,12 @@ from uav_perception.frames.frame import Frame
 from uav_perception.inference.contract import read_contract, write_contract
 
 
+def _look(pipeline, frame):
+    work = pipeline.prepare(frame)
+    pipeline.infer(work)
+    return pipeline.follow(frame, work)
+
+
 @pytest.mark.parametrize(("named", "followed"), [(None, 1), (0.2, 2), (0.95, 0)])
 def test_objects_are_followed_from_the_threshold_that_the_model_names(tmp_path, named, followed):
     """A car of score 0.9 and a false one of 0.32: judged both, followed from 0.3 where the model names nothing."""
@@ -22,8 +28,8 @@ def test_objects_are_followed_from_the_threshold_that_the_model_names(tmp_path, 
     pipeline.start(in_time_order=True)
     for i in range(3):
         frame = Frame(scene(0)[0], START_NS + i * STEP_NS)
-        outcome = pipeline.follow(frame, *pipeline.detect(frame))
+        outcome = _look(pipeline, frame)
         assert len(outcome.detections) == 2
     assert (outcome.tracks.track_ids >= 0).sum() == followed
     pipeline.start(in_time_order=False)
-    assert pipeline.follow(frame, *pipeline.detect(frame)).tracks is None
+    assert _look(pipeline, frame).tracks is None

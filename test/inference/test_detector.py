@@ -179,3 +179,24 @@ def test_yolox_finds_the_street_and_tiles_find_small_people(media, yolox):
     tiled = yolox.detect(cv2.imread(str(media / "aerial" / "terrain1.jpg")))
     people = tiled.scores[tiled.class_ids == yolox.contract.class_names.index("person")]
     assert (people > 0.8).sum() >= 2
+
+
+def test_the_steps_give_what_detect_gives_though_pictures_overtake_each_other():
+    rng = np.random.default_rng(0)
+    pictures = [cv2.resize(rng.integers(0, 256, (12, 20, 3), np.uint8), (640, height)) for height in (384, 300)]
+    detector = Detector(resource("models", "gfl_light_sim.onnx"), score_threshold=0.02)
+    works = [detector.prepare(picture) for picture in pictures]
+    for work in works:
+        detector.infer(work)
+    for picture, work in zip(pictures, works, strict=True):
+        stepped, whole = detector.finish(work), detector.detect(picture)
+        assert len(whole) > 0
+        np.testing.assert_array_equal(stepped.boxes, whole.boxes)
+        np.testing.assert_array_equal(stepped.scores, whole.scores)
+        assert min(work.spent.values()) > 0 and work.spent.keys() == {"preprocess", "inference", "postprocess"}
+
+
+def test_a_detector_with_tiles_is_not_run_in_steps(save):
+    detector = Detector(model(save, [[0, 0, 1, 1, 0.9, 0]]), tiling=Tiling(64, 64, 0.2))
+    with pytest.raises(ModelError, match="cannot be run in steps; call detect"):
+        detector.prepare(PICTURE)

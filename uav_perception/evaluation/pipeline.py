@@ -14,7 +14,7 @@ from uav_perception.evaluation.settings import Settings
 from uav_perception.frames.frame import Frame
 from uav_perception.inference.backends import BackendOptions
 from uav_perception.inference.detections import Detections
-from uav_perception.inference.detector import Detector
+from uav_perception.inference.detector import Detector, Work
 from uav_perception.tracking.tracker import Tracker, TrackerOptions
 
 
@@ -38,7 +38,8 @@ class Outcome:
 class Pipeline:
     """Detector, tracker and recogniser in a row; loads the models once.
 
-    :meth:`detect` is to be called by one thread and :meth:`follow` by one thread, which need not be the same.
+    :meth:`prepare`, :meth:`infer` and :meth:`follow` take one image after the other, each on a thread of its own if
+    the caller likes: the network is busy with one image while others are prepared and followed.
 
     Raises:
         ModelError: a model is missing, broken or of another task.
@@ -79,32 +80,24 @@ class Pipeline:
         if self.recogniser is not None:
             self.recogniser.reset()
 
-    def detect(self, frame: Frame) -> tuple[Detections, dict[str, float]]:
-        """Run the detector, which remembers nothing.
+    def prepare(self, frame: Frame) -> Work | None:
+        """Make the detector's input; None without a detector."""
+        return None if self.detector is None else self.detector.prepare(frame.image)
 
-        Returns:
-            What was found, and the duration of each step [ms].
-        """
-        if self.detector is None:
-            return Detections.empty(), {}
-        found = self.detector.detect(frame.image)
-        spent = self.detector.timings
-        return found, {
-            "preprocess": spent.preprocess,
-            "inference": spent.inference,
-            "postprocess": spent.postprocess,
-        }
+    def infer(self, work: Work | None) -> None:
+        """Run the detector's network, which remembers nothing."""
+        if work is not None:
+            self.detector.infer(work)
 
-    def follow(self, frame: Frame, detections: Detections, timings: dict[str, float]) -> Outcome:
-        """Run what remembers earlier images: the tracker and the recogniser. May run beside :meth:`detect` of the next
-        image.
+    def follow(self, frame: Frame, work: Work | None) -> Outcome:
+        """Name the objects, and run what remembers earlier images: the tracker and the recogniser.
 
         Args:
             frame: the next image in order.
-            detections: what was found in it.
-            timings: of the detector.
+            work: what :meth:`infer` made of it.
         """
-        timings = dict(timings)
+        detections = Detections.empty() if work is None else self.detector.finish(work)
+        timings = {} if work is None else dict(work.spent)
         tracks = None
         if self._tracker is not None:
             began = time.perf_counter()

@@ -21,23 +21,24 @@ from uav_perception.evaluation.source import EncodedImage, Source
 from uav_perception.evaluation.truth_table import TruthTable, match_images, renamed, segments_of
 from uav_perception.frames.errors import FrameError
 from uav_perception.frames.frame import Frame
-from uav_perception.inference.detections import Detections
+from uav_perception.inference.detector import Work
 
 READ_AHEAD = 4
 """Decoded images that wait for the models. Bounds the memory; more would not make the slower side faster."""
 
-DETECTED_AHEAD = 2
-"""Images between the detector and the tracker."""
+INFERRED_AHEAD = 2
+"""Images between the detector's network and what follows it."""
 
 _REASONS = 10
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image with its pixels; ``frame`` is None where it was skipped or unreadable."""
+    """An image with its pixels and the detector's input; ``frame`` is None where it was skipped or unreadable."""
 
     image: EncodedImage
     frame: Frame | None
+    work: Work | None
     problem: str | None
     decode_ms: float
 
@@ -100,9 +101,9 @@ def evaluate_source(
     skipped = unreadable = 0
     reasons: list[str] = []
     everything: list[EncodedImage] = []
-    # Three stages side by side: reading and decoding, the detector, and what remembers earlier images.
-    decoding = prefetch(_decoded(source, Policy(settings, part)), READ_AHEAD)
-    for decoded, detections, spent in prefetch(_detected(decoding, pipeline), DETECTED_AHEAD):
+    # Three stages side by side: reading, decoding and preparing; the detector's network; everything after it.
+    decoding = prefetch(_decoded(source, Policy(settings, part), pipeline), READ_AHEAD)
+    for decoded in prefetch(_inferred(decoding, pipeline), INFERRED_AHEAD):
         everything.append(replace(decoded.image, decode=_forgotten))
         if decoded.problem is not None:
             unreadable += 1
@@ -111,7 +112,7 @@ def evaluate_source(
         elif decoded.frame is None:
             skipped += 1
         else:
-            outcomes.append(pipeline.follow(decoded.frame, detections, spent))
+            outcomes.append(pipeline.follow(decoded.frame, decoded.work))
             seen.append(everything[-1])
             decode_ms.append(decoded.decode_ms)
         progress(1)
@@ -139,25 +140,24 @@ def _forgotten() -> Frame:
     raise FrameError("The image was processed and is not kept; read it from its source again.")
 
 
-def _decoded(source: Source, policy: Policy) -> Iterator[Decoded]:
+def _decoded(source: Source, policy: Policy, pipeline: Pipeline) -> Iterator[Decoded]:
     for image in source.images():
         if not policy.takes(image):
-            yield Decoded(image, None, None, 0.0)
+            yield Decoded(image, None, None, None, 0.0)
             continue
         began = time.perf_counter()
         try:
             frame, problem = image.decode(), None
         except FrameError as error:
             frame, problem = None, str(error)
-        yield Decoded(image, frame, problem, 1000 * (time.perf_counter() - began))
+        spent = 1000 * (time.perf_counter() - began)
+        yield Decoded(image, frame, None if frame is None else pipeline.prepare(frame), problem, spent)
 
 
-def _detected(
-    decoding: Iterator[Decoded], pipeline: Pipeline
-) -> Iterator[tuple[Decoded, Detections, dict[str, float]]]:
+def _inferred(decoding: Iterator[Decoded], pipeline: Pipeline) -> Iterator[Decoded]:
     for decoded in decoding:
-        found, spent = (Detections.empty(), {}) if decoded.frame is None else pipeline.detect(decoded.frame)
-        yield decoded, found, spent
+        pipeline.infer(decoded.work)
+        yield decoded
 
 
 def _with_truth(

@@ -15,7 +15,7 @@ from uav_perception.inference.detections import Detections
 from uav_perception.inference.errors import ModelError
 from uav_perception.inference.model_file import input_shapes, load_model
 from uav_perception.inference.nms import nms
-from uav_perception.inference.preprocess import Preprocessor, check_picture
+from uav_perception.inference.preprocess import Placement, Preprocessor, check_picture
 from uav_perception.inference.tiling import Tiling
 
 DEFAULT_SCORE_THRESHOLD = 0.3
@@ -37,8 +37,28 @@ class Timings:
         return self.preprocess + self.inference + self.postprocess
 
 
+@dataclass
+class Work:
+    """A picture between the steps of a detector.
+
+    Attributes:
+        width, height: of the picture [px].
+        tensor: the network's input, its own memory.
+        place: where the picture lies in it.
+        outputs: of the network, their own memory; empty before it ran.
+        spent: duration of each step so far [ms].
+    """
+
+    width: int
+    height: int
+    tensor: np.ndarray
+    place: Placement
+    outputs: dict[str, np.ndarray]
+    spent: dict[str, float]
+
+
 class Detector:
-    """Runs a detection model. One object serves one thread.
+    """Runs a detection model. One object serves one thread, or three that share the steps of :meth:`detect`.
 
     Thresholds that are not given come from the contract's ``decoder_options`` of the same names, and else from this
     module's defaults. They may be changed between calls.
@@ -110,11 +130,50 @@ class Detector:
         height, width = image.shape[:2]
         watch = _Stopwatch()
         found = self._detect_whole(image, watch) if self.tiling is None else self._detect_tiles(image, watch)
-        boxes = np.clip(found.boxes, 0, np.array([width, height] * 2, np.float32))
-        visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        result = Detections(boxes, found.scores, found.class_ids)[visible][: self.max_detections]
+        result = self._visible(found, width, height)
         watch.lap("postprocess")
         self.timings = Timings(**watch.spent)
+        return result
+
+    def prepare(self, image: np.ndarray) -> Work:
+        """First of the three steps of :meth:`detect`, for a caller that runs each on a thread of its own: the network
+        is then busy with one picture while the one before is finished and the one after prepared. Without tiles.
+
+        Args:
+            image: as for :meth:`detect`.
+
+        Raises:
+            ModelError: the array is no picture, or the detector cuts pictures into tiles.
+        """
+        if self.tiling is not None:
+            raise ModelError("A detector with tiles cannot be run in steps; call detect().")
+        check_picture(image)
+        watch = _Stopwatch()
+        tensor, place = self._preprocess(image)
+        tensor = tensor.copy()
+        watch.lap("preprocess")
+        return Work(image.shape[1], image.shape[0], tensor, place, {}, watch.spent)
+
+    def infer(self, work: Work) -> None:
+        """Second step: run the network.
+
+        Raises:
+            BackendError: the engine refused.
+        """
+        watch = _Stopwatch(work.spent)
+        outputs = self.backend.run({self._input: work.tensor, **self._constants})
+        work.outputs = {name: values.copy() for name, values in outputs.items()}  # some engines overwrite theirs
+        watch.lap("inference")
+
+    def finish(self, work: Work) -> Detections:
+        """Third step: the objects, as :meth:`detect` gives them.
+
+        Raises:
+            ModelError: the network's outputs contradict the contract.
+        """
+        watch = _Stopwatch(work.spent)
+        result = self._visible(self._objects(work.outputs, work.place), work.width, work.height)
+        watch.lap("postprocess")
         return result
 
     def warm_up(self, runs: int = 2) -> None:
@@ -145,11 +204,20 @@ class Detector:
         watch.lap("preprocess")
         outputs = self.backend.run({self._input: tensor, **self._constants})
         watch.lap("inference")
-        found = self._decode(outputs, self.score_threshold)
-        kept = self._suppress(found.boxes, found.scores, found.class_ids)
-        result = Detections(place.to_picture(found.boxes[kept]), found.scores[kept], found.class_ids[kept])
+        result = self._objects(outputs, place)
         watch.lap("postprocess")
         return result
+
+    def _objects(self, outputs: dict[str, np.ndarray], place: Placement) -> Detections:
+        found = self._decode(outputs, self.score_threshold)
+        kept = self._suppress(found.boxes, found.scores, found.class_ids)
+        return Detections(place.to_picture(found.boxes[kept]), found.scores[kept], found.class_ids[kept])
+
+    def _visible(self, found: Detections, width: int, height: int) -> Detections:
+        """Clipped to the picture, what lies outside left out, the best ones."""
+        boxes = np.clip(found.boxes, 0, np.array([width, height] * 2, np.float32))
+        visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return Detections(boxes, found.scores, found.class_ids)[visible][: self.max_detections]
 
     def _with_shapes(self, path: str | Path, options: BackendOptions) -> BackendOptions:
         """Say the size of the picture input to engines that must know it before a graph with free sides is built."""
@@ -176,8 +244,8 @@ class Detector:
 class _Stopwatch:
     """Adds up how long each stage takes [ms]."""
 
-    def __init__(self) -> None:
-        self.spent = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}
+    def __init__(self, spent: dict[str, float] | None = None) -> None:
+        self.spent = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0} if spent is None else spent
         self.start()
 
     def start(self) -> None:
