@@ -76,7 +76,7 @@ def evaluate_throughput(found: Values) -> tuple[str, str]:
     """Of `evaluate_throughput.py`."""
     runs = list(found["results"].values())
     shares = ", ".join(f"{run['share_of_forward_alone']:.2f}" for run in runs)
-    memory = runs[-1]["memory_mb"]
+    memory = runs[0]["memory_mb"]
     return (
         f"evaluating a bag of {runs[0]['images']:,} images: share of the forward pass's own rate reached by "
         f"{', '.join(found['results'])}",
