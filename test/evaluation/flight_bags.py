@@ -85,20 +85,24 @@ def action_array(stamp_ns, labels):
     return types[ACTIONS](header=header(stamp_ns), model="truth", actions=actions)
 
 
+def image_fields(image):
+    """What a sensor_msgs/Image of ROS 1 or 2 says of a BGR picture."""
+    return {
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "encoding": "bgr8",
+        "is_bigendian": 0,
+        "step": image.shape[1] * 3,
+        "data": image.reshape(-1),
+    }
+
+
 def image_message(stamp_ns, image, compressed):
     types = typestore().types
     if compressed:
         data = np.frombuffer(cv2.imencode(".png", image)[1].tobytes(), np.uint8)
         return types[COMPRESSED](header=header(stamp_ns), format="png", data=data)
-    return types[IMAGE](
-        header=header(stamp_ns),
-        height=image.shape[0],
-        width=image.shape[1],
-        encoding="bgr8",
-        is_bigendian=0,
-        step=image.shape[1] * 3,
-        data=image.reshape(-1),
-    )
+    return types[IMAGE](header=header(stamp_ns), **image_fields(image))
 
 
 def write_flight(

@@ -7,6 +7,7 @@ from flight_bags import (
     STEP_NS,
     CompressionMode,
     StoragePlugin,
+    image_fields,
     image_message,
     scene,
     write_compressed_flight,
@@ -204,13 +205,7 @@ def test_reads_bags_of_ros_1(tmp_path):
             time = t["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
             image, _ = scene(i)
             message = t["sensor_msgs/msg/Image"](
-                header=t["std_msgs/msg/Header"](seq=i, stamp=time, frame_id="camera"),
-                height=image.shape[0],
-                width=image.shape[1],
-                encoding="bgr8",
-                is_bigendian=0,
-                step=image.shape[1] * 3,
-                data=image.reshape(-1),
+                header=t["std_msgs/msg/Header"](seq=i, stamp=time, frame_id="camera"), **image_fields(image)
             )
             data = bytes(store.serialize_ros1(message, "sensor_msgs/msg/Image"))
             writer.write(connection, stamp, data[: {3: 10, 4: len(data) // 2}.get(i, len(data))])

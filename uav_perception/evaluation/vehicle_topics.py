@@ -16,7 +16,7 @@ from uav_perception.flight.frames import xyzw_from_wxyz
 from uav_perception.flight.geolocation import Mount
 from uav_perception.flight.gimbal import gimbal_sample
 from uav_perception.flight.mavros import pose_from_odometry
-from uav_perception.flight.px4 import pose_from_vehicle_odometry
+from uav_perception.flight.px4 import pose_from_message
 from uav_perception.flight.rotations import matrix, normalised
 from uav_perception.flight.state import GimbalSample, PoseSample
 
@@ -96,17 +96,7 @@ def pose_of(message: object, kind: str) -> PoseSample:
         StateError: it says nothing that can be used.
     """
     if kind == PX4_ODOMETRY:
-        return pose_from_vehicle_odometry(
-            message.timestamp_sample,
-            message.pose_frame,
-            message.position,
-            message.q,
-            message.velocity_frame,
-            message.velocity,
-            message.position_variance,
-            message.orientation_variance,
-            message.reset_counter,
-        )
+        return pose_from_message(message)
     pose = message.pose
     return pose_from_odometry(
         stamp_of(message),

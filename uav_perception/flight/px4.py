@@ -85,6 +85,25 @@ def pose_from_vehicle_odometry(
     )
 
 
+def pose_from_message(message: object) -> PoseSample:
+    """The same of a px4_msgs/VehicleOdometry, as rclpy or a bag gives it.
+
+    Raises:
+        StateError: as :func:`pose_from_vehicle_odometry`.
+    """
+    return pose_from_vehicle_odometry(
+        message.timestamp_sample,
+        message.pose_frame,
+        message.position,
+        message.q,
+        message.velocity_frame,
+        message.velocity,
+        message.position_variance,
+        message.orientation_variance,
+        message.reset_counter,
+    )
+
+
 def origin_from_local_position(
     xy_global: bool, z_global: bool, ref_lat: float, ref_lon: float, ref_alt: float, geoid_height: float
 ) -> Origin:

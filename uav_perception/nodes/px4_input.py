@@ -8,7 +8,7 @@ from uav_perception.flight.gimbal import gimbal_sample
 from uav_perception.flight.px4 import (
     height_from_local_position,
     origin_from_local_position,
-    pose_from_vehicle_odometry,
+    pose_from_message,
     topic_name,
 )
 from uav_perception.nodes.errors import NodeError
@@ -77,19 +77,7 @@ class Px4Input:
         self.inbox.close()
 
     def _take_odometry(self, message: object) -> None:
-        self.inbox.buffer.add_pose(
-            pose_from_vehicle_odometry(
-                message.timestamp_sample,
-                message.pose_frame,
-                message.position,
-                message.q,
-                message.velocity_frame,
-                message.velocity,
-                message.position_variance,
-                message.orientation_variance,
-                message.reset_counter,
-            )
-        )
+        self.inbox.buffer.add_pose(pose_from_message(message))
 
     def _take_global_position(self, message: object) -> None:
         self._geoid_height = message.alt_ellipsoid - message.alt
