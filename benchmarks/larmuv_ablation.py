@@ -1,6 +1,6 @@
 """Table III on simulated clips: five models, several seeds, mean and spread.
 
-    uav-perception simulate actions data/actions --clips 2400 --seed 1
+    uav-perception simulate actions data/actions --clips 1401 --seed 1
     python benchmarks/larmuv_ablation.py --root data/actions --start runs/larmuv_sim_stage1/last.ckpt
 
 All arms start from the same warmed backbone (``--start``, a checkpoint trained without transformer: from nothing,

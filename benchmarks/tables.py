@@ -78,8 +78,8 @@ def evaluate_throughput(found: Values) -> tuple[str, str]:
     shares = ", ".join(f"{run['share_of_forward_alone']:.2f}" for run in runs)
     memory = runs[0]["memory_mb"]
     return (
-        f"evaluating a bag of {runs[0]['images']:,} images: share of the forward pass's own rate reached by "
-        f"{', '.join(found['results'])}",
+        "evaluating a bag: share of the forward pass's own rate reached by "
+        + ", ".join(f"{name} ({run['images']:,} images)" for name, run in found["results"].items()),
         f"{shares}; memory {memory['after_first_tenth']:.0f} MB after a tenth, "
         f"{memory['last_tenth']:.0f} MB at the end",
     )
