@@ -173,10 +173,28 @@ def test_uavdt_splits_objects_and_ignore_regions(tmp_path):
 def test_a_recipes_description_opens_the_right_reader(tmp_path):
     visdrone_split(tmp_path, ["1,1,5,5,1,1,0,0"])
     assert len(open_detection_set({"format": "visdrone", "root": tmp_path})) == 1
-    with pytest.raises(DatasetError, match="no data set format 'voc'; choose one of coco, visdrone, uavdt"):
+    with pytest.raises(DatasetError, match="no data set format 'voc'; choose one of coco, visdrone, uavdt, joined"):
         open_detection_set({"format": "voc"})
     with pytest.raises(DatasetError, match="missing: annotations, images; unknown: root"):
         open_detection_set({"format": "coco", "root": tmp_path})
+
+
+def test_sets_of_the_same_classes_are_joined(tmp_path):
+    for name, lines in (("one", ["1,1,5,5,1,1,0,0"]), ("two", ["2,2,5,5,1,4,0,0", "not a line"])):
+        visdrone_split(tmp_path / name, lines, name)
+    one, two = ({"format": "visdrone", "root": tmp_path / name} for name in ("one", "two"))
+    both = open_detection_set({"format": "joined", "sets": [two, one]})
+    assert [image.name for image in both.images] == ["two.jpg", "one.jpg"]
+    assert both.counts()["pedestrian"] == both.counts()["car"] == 1
+    assert len(both.problems) == 1
+    write_coco(read_visdrone(tmp_path / "one"), tmp_path / "cars.json")
+    cars = {"format": "coco", "annotations": tmp_path / "cars.json", "images": tmp_path / "one/images"}
+    cars["class_names"] = ["car"]
+    with pytest.raises(DatasetError, match=r"the first has pedestrian, .*, number 2 has car\. Name the wanted ones"):
+        open_detection_set({"format": "joined", "sets": [one, cars]})
+    for wrong in ({}, {"sets": []}, {"sets": one}, {"sets": [one], "root": "x"}):
+        with pytest.raises(DatasetError, match="described by `sets`, a list of at least one"):
+            open_detection_set({"format": "joined", **wrong})
 
 
 def test_more_classes_than_visdrone_has_are_refused(tmp_path):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from uav_perception.cli.main import main
@@ -19,6 +24,27 @@ def test_detection_command_writes_images(tmp_path, capsys):
     arguments = ["--images", "1", "--width", "96", "--height", "64", "--seed", "2"]
     assert main(["simulate", "detection", str(tmp_path / "set"), *arguments]) == 0
     assert "1 images in" in capsys.readouterr().out
+    assert (tmp_path / "set" / "coco.json").is_file()
+
+
+def test_the_installed_command_works_with_several_processes(tmp_path):
+    root = Path(__file__).parents[2]
+    size = ["--images", "5", "--width", "96", "--height", "64"]
+    subprocess.run(
+        [
+            sys.executable,
+            root / "scripts/uav-perception",
+            "simulate",
+            "detection",
+            tmp_path / "set",
+            "--jobs",
+            "2",
+            *size,
+        ],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])},
+        check=True,
+        timeout=120,
+    )
     assert (tmp_path / "set" / "coco.json").is_file()
 
 

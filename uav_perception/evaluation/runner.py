@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,11 +14,13 @@ from uav_perception.actions.results import ActionResult
 from uav_perception.evaluation.action_tracks import sequences_by_scope
 from uav_perception.evaluation.actions import Segment, cut
 from uav_perception.evaluation.errors import EvaluationError, TruthError
-from uav_perception.evaluation.pipeline import Outcome, Pipeline
+from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.prefetch import prefetch
 from uav_perception.evaluation.record import Accounting, FlightRecord, ImageRecord
 from uav_perception.evaluation.settings import Settings
 from uav_perception.evaluation.source import EncodedImage, Source
+from uav_perception.evaluation.spool import DetectionSpool
+from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.evaluation.truth_table import TruthTable, match_images, renamed, segments_of
 from uav_perception.frames.errors import FrameError
 from uav_perception.frames.frame import Frame
@@ -96,44 +99,71 @@ def evaluate_source(
     began = time.perf_counter()
     pipeline.start(source.in_time_order)
     seen: list[EncodedImage] = []
-    outcomes: list[Outcome] = []
-    decode_ms: list[float] = []
+    judged: list[tuple[ActionResult, ...]] = []
+    timings = _Timings()
     skipped = unreadable = 0
     reasons: list[str] = []
     everything: list[EncodedImage] = []
     # Three stages side by side: reading, decoding and preparing; the detector's network; everything after it.
     decoding = prefetch(_decoded(source, Policy(settings, part), pipeline), READ_AHEAD)
-    for decoded in prefetch(_inferred(decoding, pipeline), INFERRED_AHEAD):
-        everything.append(replace(decoded.image, decode=_forgotten))
-        if decoded.problem is not None:
-            unreadable += 1
-            if len(reasons) < _REASONS:
-                reasons.append(f"image {decoded.image.index}: {decoded.problem}")
-        elif decoded.frame is None:
-            skipped += 1
-        else:
-            outcomes.append(pipeline.follow(decoded.frame, decoded.work))
-            seen.append(everything[-1])
-            decode_ms.append(decoded.decode_ms)
-        progress(1)
+    with DetectionSpool() as found, DetectionSpool() as followed:
+        for decoded in prefetch(_inferred(decoding, pipeline), INFERRED_AHEAD):
+            everything.append(replace(decoded.image, decode=_forgotten))
+            if decoded.problem is not None:
+                unreadable += 1
+                if len(reasons) < _REASONS:
+                    reasons.append(f"image {decoded.image.index}: {decoded.problem}")
+            elif decoded.frame is None:
+                skipped += 1
+            else:
+                outcome = pipeline.follow(decoded.frame, decoded.work)
+                found.append(outcome.detections)
+                followed.append(outcome.tracks)
+                judged.append(outcome.actions)
+                timings.add({"decode": decoded.decode_ms, **outcome.timings_ms})
+                seen.append(everything[-1])
+            progress(1)
+        detections, tracks = found.read(), followed.read()
     accounting = Accounting(len(everything), len(seen), skipped, unreadable, tuple(reasons))
-    images, warnings = _with_truth(everything, seen, outcomes, truth, pipeline)
+    truths, warnings = _truths(everything, seen, truth, pipeline)
+    images = tuple(
+        ImageRecord(image.index, image.name, image.stamp_ns, *rest)
+        for image, *rest in zip(seen, detections, tracks, truths, strict=True)
+    )
     if unreadable:
         warnings.append(f"{unreadable} of {len(everything)} images are unreadable, the first: {reasons[0]}")
-    actions, more = _actions(images, outcomes, truth, everything, pipeline)
+    actions, more = _actions(images, judged, truth, everything, pipeline)
     more += _not_judged(truth, pipeline) + _not_renamed(settings, truth)
-    stages = sorted({name for outcome in outcomes for name in outcome.timings_ms})
-    timings = {name: np.array([o.timings_ms.get(name, 0.0) for o in outcomes]) for name in stages}
     return FlightRecord(
         source.name,
         accounting,
         images,
         actions,
         warnings=(*warnings, *more),
-        timings_ms={"decode": np.array(decode_ms), **timings},
+        timings_ms=timings.columns(),
         wall_s=time.perf_counter() - began,
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
+
+
+class _Timings:
+    """Durations of each step [ms], image after image; 0 where a step was not taken."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, array[float]] = {}
+        self._images = 0
+
+    def add(self, spent: dict[str, float]) -> None:
+        """The next image's."""
+        for name in spent:
+            self._columns.setdefault(name, array("d", bytes(8 * self._images)))
+        for name, column in self._columns.items():
+            column.append(spent.get(name, 0.0))
+        self._images += 1
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """By step, shape (images,)."""
+        return {name: np.array(self._columns[name]) for name in sorted(self._columns)}
 
 
 def _forgotten() -> Frame:
@@ -160,27 +190,18 @@ def _inferred(decoding: Iterator[Decoded], pipeline: Pipeline) -> Iterator[Decod
         yield decoded
 
 
-def _with_truth(
-    everything: list[EncodedImage],
-    seen: list[EncodedImage],
-    outcomes: list[Outcome],
-    truth: TruthTable | None,
-    pipeline: Pipeline,
-) -> tuple[tuple[ImageRecord, ...], list[str]]:
-    truths: tuple = (None,) * len(seen)
-    warnings: list[str] = []
-    if truth is not None and truth.images and pipeline.class_names:
-        truth = renamed(truth, _present(pipeline.settings, truth))
-        tolerance_ns = round(pipeline.settings.tolerance_ms * 1e6)
-        # All images are matched, so that truth of skipped ones is not taken for truth of another flight.
-        matched = match_images(everything, truth, pipeline.class_names, tolerance_ns)
-        by_index = {image.index: found for image, found in zip(everything, matched.truths, strict=True)}
-        truths, warnings = tuple(by_index[image.index] for image in seen), matched.warnings(truth.origin)
-    records = tuple(
-        ImageRecord(image.index, image.name, image.stamp_ns, outcome.detections, outcome.tracks, image_truth)
-        for image, outcome, image_truth in zip(seen, outcomes, truths, strict=True)
-    )
-    return records, warnings
+def _truths(
+    everything: list[EncodedImage], seen: list[EncodedImage], truth: TruthTable | None, pipeline: Pipeline
+) -> tuple[tuple[ImageTruth | None, ...], list[str]]:
+    """The truth of each processed image, and what a reader should know of the matching."""
+    if truth is None or not truth.images or not pipeline.class_names:
+        return (None,) * len(seen), []
+    truth = renamed(truth, _present(pipeline.settings, truth))
+    tolerance_ns = round(pipeline.settings.tolerance_ms * 1e6)
+    # All images are matched, so that truth of skipped ones is not taken for truth of another flight.
+    matched = match_images(everything, truth, pipeline.class_names, tolerance_ns)
+    by_index = {image.index: found for image, found in zip(everything, matched.truths, strict=True)}
+    return tuple(by_index[image.index] for image in seen), matched.warnings(truth.origin)
 
 
 def _labels(truth: TruthTable) -> set[str]:
@@ -205,7 +226,7 @@ def _not_renamed(settings: Settings, truth: TruthTable | None) -> list[str]:
 
 def _actions(
     images: tuple[ImageRecord, ...],
-    outcomes: list[Outcome],
+    judged: list[tuple[ActionResult, ...]],
     truth: TruthTable | None,
     everything: list[EncodedImage],
     pipeline: Pipeline,
@@ -228,7 +249,7 @@ def _actions(
             warnings.append(f"true actions that the model does not have are left out: {listed}")
         warnings += _outside(segments, everything, truth.origin)
     results: list[tuple[ImageRecord, ActionResult]] = [
-        (image, result) for image, outcome in zip(images, outcomes, strict=True) for result in outcome.actions
+        (image, result) for image, results_of in zip(images, judged, strict=True) for result in results_of
     ]
     end_ns = images[-1].stamp_ns + _interval(images)
     # What was done before, after or between recordings, or in a part that was skipped, could not be seen.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,7 +55,7 @@ def run_jobs(function: Callable[[Any], T], tasks: list[Any], jobs: int, unit: st
         unit: what is counted, for the bar.
 
     Raises:
-        SimulationError: ``jobs`` is not positive.
+        SimulationError: ``jobs`` is not positive, or a process died.
     """
     if jobs < 1:
         raise SimulationError(f"The number of jobs must be at least 1, got {jobs}.")
@@ -62,5 +64,12 @@ def run_jobs(function: Callable[[Any], T], tasks: list[Any], jobs: int, unit: st
         yield from tqdm(map(function, tasks), **bar)
         return
     # Not "fork": OpenGL contexts and OpenCV's threads do not survive it.
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from tqdm(pool.imap(function, tasks, chunksize=1), **bar)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    try:
+        yield from tqdm(pool.map(function, tasks), **bar)
+    except BrokenProcessPool as error:
+        raise SimulationError(
+            "A worker process died, perhaps for want of memory; try again with fewer --jobs."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
