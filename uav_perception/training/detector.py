@@ -133,8 +133,7 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
         copied = start_from(detector, load_detector(initial.checkpoint))
         _log.info("The detector starts with %d tensors of %s.", copied, initial.checkpoint)
     if config.bfloat16_convolutions:
-        compute_in_bfloat16(detector.neck)
-        compute_in_bfloat16(detector.head)
+        compute_in_bfloat16(detector)
     module = DetectorModule(
         detector,
         config,

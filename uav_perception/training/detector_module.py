@@ -39,7 +39,7 @@ class TrainingConfig:
         precision: Lightning's name: ``32``, ``16-mixed`` or ``bf16-mixed``.
         seed: of weights, order and augmentation.
         validate_every: epochs between validations.
-        bfloat16_convolutions: dense convolutions of neck and head in bfloat16, see :func:`compute_in_bfloat16`.
+        bfloat16_convolutions: dense convolutions in bfloat16, see :func:`compute_in_bfloat16`.
         channels_last: memory layout; faster for convolutions on CPUs and with AMP.
         threads: of PyTorch on the CPU; 0 leaves the default.
         workers: processes that load data.
