@@ -12,6 +12,11 @@ weights: every student takes the backbone of an earlier, weaker detector. The cr
 to them and to their mirror images are computed once. Validation is on crops of scenes that neither saw. The paper's own
 schedule is in config/recipes.
 
+The published weights are made for twelve epochs: at the start of so short a training LD's terms are over ten times the
+detector's own losses, and the student learns the teacher's shapes before it learns what an object is. So every method's
+terms are multiplied by a factor of at most 1 that makes them as large as the detector's own losses before the first step
+(``balanced``); the arms ``..._published`` show what happens without it.
+
 Runs that are in the result file already are skipped: the benchmark can be stopped and started again, and several
 processes can share the work; give each its own --seeds.
 """
@@ -19,11 +24,14 @@ processes can share the work; give each its own --seeds.
 from __future__ import annotations
 
 import argparse
+import copy
 import fcntl
 import json
 import statistics
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +54,34 @@ from uav_perception.training.bfloat16 import compute_in_bfloat16
 from uav_perception.training.checkpoints import load_detector
 
 STUDENT = {"neck_channels": 24, "head_channels": 24, "groups": 8}  # the rest is the teacher's
-# Arm: options of the distiller (None for plain training), changes to the student.
+LIGHT_ML = {"fusion": "light_ml"}
+BALANCED_ON = 20  # batches
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared.
+
+    Attributes:
+        method: of distillation; None trains without.
+        changes: to the student's configuration.
+        balanced: whether the method's terms begin no larger than the detector's own losses.
+    """
+
+    method: str | None = None
+    changes: dict[str, str] = field(default_factory=dict)
+    balanced: bool = True
+
+
 ARMS = {
-    "student": (None, {}),
-    "ld": ({"method": "ld"}, {}),
-    "ld_ours": ({"method": "ld_ours"}, {"fusion": "light_ml"}),
-    "bckd": ({"method": "bckd"}, {}),
-    "bckd_ours": ({"method": "bckd_ours"}, {"fusion": "light_ml"}),
-    "fgd": ({"method": "fgd"}, {}),
+    "student": Arm(),
+    "ld": Arm("ld"),
+    "ld_ours": Arm("ld_ours", LIGHT_ML),
+    "bckd": Arm("bckd"),
+    "bckd_ours": Arm("bckd_ours", LIGHT_ML),
+    "fgd": Arm("fgd"),
+    "ld_published": Arm("ld", balanced=False),
+    "ld_ours_published": Arm("ld_ours", LIGHT_ML, balanced=False),
 }
 COLUMNS = ("AP", "AP50", "AP_small")
 SCORE_THRESHOLD, NMS_IOU, MAX_DETECTIONS = 0.05, 0.6, 500
@@ -122,32 +150,70 @@ class TeacherAnswers:
         return DetectorOutput(features, head)
 
 
-def train(
-    network: Detector,
-    samples: list[Sample],
-    schedule: Schedule,
-    distiller: Distiller | None = None,
-    answers: TeacherAnswers | None = None,
-) -> None:
+class Lesson:
+    """Batches of the fixed crops, mirrored at random, and their losses.
+
+    Args:
+        network: the student.
+        samples: the crops.
+        batch: crops a step.
+        distiller, answers: the method and what the teacher says; None trains without.
+    """
+
+    def __init__(
+        self,
+        network: Detector,
+        samples: list[Sample],
+        batch: int,
+        distiller: Distiller | None = None,
+        answers: TeacherAnswers | None = None,
+    ) -> None:
+        self.network, self.samples, self.batch = network, samples, batch
+        self.distiller, self.answers, self.factor = distiller, answers, 1.0
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[list[tuple[int, bool]]]:
+        """Crops and whether they are mirrored, batch by batch; a last one that is not full is left out."""
+        order = rng.permutation(len(self.samples))
+        for start in range(0, len(order) - self.batch + 1, self.batch):
+            yield [(int(index), bool(rng.integers(2))) for index in order[start : start + self.batch]]
+
+    def losses(self, keys: list[tuple[int, bool]]) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The detector's own losses and the method's, before the factor."""
+        pairs = [(flip(self.samples[i]) if mirrored else self.samples[i], i) for i, mirrored in keys]
+        batch = collate(pairs)
+        output = self.network(batch.images)
+        assignment = self.network.head.assign(output.head.grid, batch.targets)
+        own = sum(self.network.head.losses(output.head, assignment).values())
+        if self.distiller is None:
+            return own, 0.0
+        return own, sum(self.distiller(batch.images, output, assignment, taught=self.answers.batch(keys)).values())
+
+    @torch.no_grad()
+    def balance(self, rng: np.random.Generator) -> None:
+        """Set the factor: the method's terms are at most as large as the detector's own losses, before training."""
+        if self.distiller is None:
+            return
+        before = copy.deepcopy(self.network.state_dict())  # a forward pass moves the norms' running statistics
+        self.network.train()
+        pairs = [self.losses(keys) for keys in islice(self.epoch(rng), BALANCED_ON)]
+        self.network.load_state_dict(before)
+        own, taught = (float(sum(part)) for part in zip(*pairs, strict=True))
+        self.factor = min(1.0, own / taught)
+
+
+def train(lesson: Lesson, schedule: Schedule) -> None:
     """Train in place; flips are the only augmentation."""
     rng = np.random.default_rng(schedule.seed)
-    parameters = [*network.parameters(), *(distiller.parameters() if distiller else [])]
+    parameters = [*lesson.network.parameters(), *(lesson.distiller.parameters() if lesson.distiller else [])]
     optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
-    steps = schedule.epochs * (len(samples) // schedule.batch)
+    steps = schedule.epochs * (len(lesson.samples) // schedule.batch)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=steps, pct_start=0.15)
-    network.train()
+    lesson.network.train()
     with tqdm(total=steps, mininterval=5) as bar:
         for _ in range(schedule.epochs):
-            order = rng.permutation(len(samples))
-            for start in range(0, len(order) - schedule.batch + 1, schedule.batch):
-                keys = [(int(index), bool(rng.integers(2))) for index in order[start : start + schedule.batch]]
-                batch = collate([(flip(samples[i]) if mirrored else samples[i], i) for i, mirrored in keys])
-                output = network(batch.images)
-                assignment = network.head.assign(output.head.grid, batch.targets)
-                losses = network.head.losses(output.head, assignment)
-                if distiller is not None:
-                    losses |= distiller(batch.images, output, assignment, taught=answers.batch(keys))
-                loss = sum(losses.values())
+            for keys in lesson.epoch(rng):
+                own, taught = lesson.losses(keys)
+                loss = own + lesson.factor * taught
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(parameters, 10.0)
@@ -182,7 +248,7 @@ def summary(runs: list[dict]) -> dict[str, dict[str, object]]:
         of_arm = [run for run in runs if run["arm"] == arm]
         if not of_arm:
             continue
-        table[arm] = {"seeds": [run["seed"] for run in of_arm]}
+        table[arm] = {name: [run[key] for run in of_arm] for name, key in (("seeds", "seed"), ("factors", "factor"))}
         for protocol, columns in (("coco", COLUMNS), ("visdrone", ("AP", "AP50"))):
             for column in columns:
                 values = [run["metrics"][protocol][column] for run in of_arm]
@@ -261,21 +327,32 @@ def main() -> None:
     for arm, seed in plan:
         if (arm, seed) in results.finished():
             continue
-        options, changes = ARMS[arm]
+        how = ARMS[arm]
         torch.manual_seed(seed)
-        network = Detector(replace(teacher.config, **STUDENT, **changes))
+        network = Detector(replace(teacher.config, **STUDENT, **how.changes))
         if start is not None:
             network.backbone.load_state_dict(start.backbone.state_dict())
         for part in (network.neck, network.head):
             compute_in_bfloat16(part)
         distiller = None
-        if options is not None:
-            distiller = Distiller(teacher, build_method(options, network, teacher), network.head)
+        if how.method is not None:
+            distiller = Distiller(teacher, build_method({"method": how.method}, network, teacher), network.head)
+        lesson = Lesson(network, samples, args.batch, distiller, answers)
+        if how.balanced:
+            lesson.balance(np.random.default_rng(seed))
         began = time.process_time()
-        train(network, samples, Schedule(args.epochs, args.batch, args.rate, seed), distiller, answers)
+        train(lesson, Schedule(args.epochs, args.batch, args.rate, seed))
         seconds = time.process_time() - began
         metrics = evaluate(network, tests, class_names)
-        results.add({"arm": arm, "seed": seed, "train_cpu_seconds": round(seconds, 1), "metrics": metrics})
+        results.add(
+            {
+                "arm": arm,
+                "seed": seed,
+                "factor": round(lesson.factor, 4),
+                "train_cpu_seconds": round(seconds, 1),
+                "metrics": metrics,
+            }
+        )
         row = metrics["coco"] | {"visdrone AP": metrics["visdrone"]["AP"]}
         print(arm, seed, {name: row[name] for name in (*COLUMNS, "visdrone AP")}, f"{seconds:.0f} s", flush=True)
 
