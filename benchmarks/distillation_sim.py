@@ -14,7 +14,7 @@ schedule is in config/recipes.
 
 The published weights are made for twelve epochs: at the start of so short a training LD's terms are over ten times the
 detector's own losses, and the student learns the teacher's shapes before it learns what an object is. So every method's
-terms are multiplied by a factor of at most 1 that makes them as large as the detector's own losses before the first step
+terms are multiplied by one factor, at most 1, with which they begin no larger than the detector's own losses
 (``balanced``); the arms ``..._published`` show what happens without it.
 
 Runs that are in the result file already are skipped: the benchmark can be stopped and started again, and several
