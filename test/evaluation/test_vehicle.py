@@ -1,6 +1,7 @@
 """A flight over a known ground: a camera that looks straight down from 20 m, told by different autopilots."""
 
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,14 +158,17 @@ def message_of(topic, stamp, t):
     return camera_info(WIDTH, HEIGHT, FOV, header(stamp))
 
 
-def write_vehicle(path, store, topics, count=10, storage=StoragePlugin.SQLITE3, damaged=()):
-    """A bag of some topics; the messages at ``damaged`` of the first topic are cut short."""
+def write_vehicle(path, store, topics, count=10, storage=StoragePlugin.SQLITE3, damaged=(), changed=None):
+    """A bag of some topics; the messages at ``damaged`` of the first topic are cut short, ``changed`` gets each topic,
+    number and message and gives what is written."""
     with Writer(path, version=9, storage_plugin=storage) as writer:
         for topic in topics:
             connection = writer.add_connection(topic, TYPES[topic], typestore=store)
             for i in range(1 if topic == "/tf_static" else count):
                 stamp = START_NS + i * STEP_NS
-                data = bytes(store.serialize_cdr(message_of(topic, stamp, store.types), TYPES[topic]))
+                message = message_of(topic, stamp, store.types)
+                message = message if changed is None else changed(topic, i, message)
+                data = bytes(store.serialize_cdr(message, TYPES[topic]))
                 cut = topic == topics[0] and i in damaged
                 writer.write(connection, stamp, data[:20] if cut else data)
     return path, {topic: TYPES[topic] for topic in topics}
@@ -218,6 +222,37 @@ def test_boxes_that_cannot_be_placed_are_counted_by_reason(tmp_path, store):
     placed, warnings = placed_in(path, topics, IMAGES, [image], {START_NS: {7: (0.0, 0.0, 0.0)}}, (), 0)
     assert len(placed.east_north) == 0
     assert warnings == ["1 boxes of tracks were not placed on the ground: cut_off"]
+
+
+def test_a_reset_of_the_estimator_costs_the_images_around_it_and_not_those_before(tmp_path, store):
+    def reset(topic, i, message):
+        return replace(message, reset_counter=int(i >= 6)) if topic == PX4_TOPIC else message
+
+    path, topics = write_vehicle(tmp_path / "flight", store, (PX4_TOPIC, INFO, GIMBAL), changed=reset)
+    metrics, warnings = judged(path, topics)
+    assert metrics["targets"] == 10
+    assert warnings == []
+    # Between the two poses around the reset nothing is known.
+    images = [seen(START_NS + i * STEP_NS + STEP_NS // 2, BOX) for i in range(9)]
+    positions = {image.stamp_ns: {7: (*PLACE, 0.0)} for image in images}
+    placed, warnings = placed_in(path, topics, IMAGES, images, positions, ("thing",), tolerance_ns=0)
+    assert len(placed.east_north) == 8
+    assert warnings == ["1 boxes of tracks were not placed on the ground: too_old"]
+
+
+def test_the_part_of_the_sensor_that_is_sent_is_known_to_the_camera(tmp_path, store):
+    """A quarter of the sensor, its upper left: CameraInfo tells of the whole."""
+
+    def cut(topic, i, message):
+        region = store.types["sensor_msgs/msg/RegionOfInterest"]
+        roi = region(x_offset=0, y_offset=0, width=WIDTH // 2, height=HEIGHT // 2, do_rectify=False)
+        return replace(message, roi=roi) if topic == INFO else message
+
+    path, topics = write_vehicle(tmp_path / "flight", store, (ODOM, INFO, GIMBAL), changed=cut)
+    camera = read_vehicle(path, topics, IMAGES).camera
+    assert (camera.width, camera.height) == (WIDTH // 2, HEIGHT // 2)
+    assert camera.intrinsics[0, 0] == pytest.approx(FOCAL)
+    assert camera.intrinsics[0, 2] == pytest.approx((WIDTH - 1) / 2)
 
 
 def test_messages_that_are_of_no_use_are_counted_and_passed_over(tmp_path, store):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +25,15 @@ from uav_perception.evaluation.vehicle_topics import (
     pose_of,
     vehicle_topics,
 )
-from uav_perception.flight.buffer import BufferOptions, StateBuffer
+from uav_perception.flight.buffer import StateBuffer
 from uav_perception.flight.camera import CameraModel
 from uav_perception.flight.errors import FlightError, StateError
 from uav_perception.flight.geolocation import OBJECT_HEIGHTS, GeolocationOptions, Geolocator, Mount
+from uav_perception.flight.state import GimbalSample, PoseSample, VehicleState
 
 _MATCH = 0.5
 _LEAST_SCORE = 0.3
-_WHOLE_FLIGHT_S = 1e6
+_AHEAD_NS = 500_000_000  # how far the poses may run ahead of an image while its gimbal's attitude is waited for
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Vehicle:
     """What a bag tells about the vehicle.
 
     Attributes:
-        states: of the whole flight.
+        samples: poses and attitudes of the gimbal, in order of recording.
         camera: its calibration.
         mount: with a gimbal where its attitude was recorded.
         warnings: what a reader of the numbers should know.
     """
 
-    states: StateBuffer
+    samples: tuple[PoseSample | GimbalSample, ...]
     camera: CameraModel
     mount: Mount
     warnings: tuple[str, ...] = ()
@@ -70,7 +71,7 @@ def read_vehicle(path: Path, topics: Mapping[str, str], image_topic: str) -> Veh
     chosen = vehicle_topics(topics, image_topic)
     if chosen.pose is None or chosen.camera_info is None:
         return None
-    states = StateBuffer(BufferOptions(keep_s=_WHOLE_FLIGHT_S))
+    samples: list[PoseSample | GimbalSample] = []
     camera: CameraModel | None = None
     camera_frame, transforms, refused = "", [], _Refused()
     with opened(path) as reader:
@@ -85,15 +86,23 @@ def read_vehicle(path: Path, topics: Mapping[str, str], image_topic: str) -> Veh
             try:
                 message = reader.deserialize(data, kind)
                 if topic == chosen.pose:
-                    states.add_pose(pose_of(message, kind))
+                    samples.append(pose_of(message, kind))
                 elif topic == chosen.gimbal:
-                    states.add_gimbal(gimbal_of(message, kind))
+                    samples.append(gimbal_of(message, kind))
                 elif topic == chosen.transforms:
                     transforms += message.transforms
                 else:
                     camera_frame = message.header.frame_id
+                    region = message.roi
                     camera = CameraModel.from_camera_info(
-                        message.width, message.height, message.k, message.d, message.distortion_model
+                        message.width,
+                        message.height,
+                        message.k,
+                        message.d,
+                        message.distortion_model,
+                        (message.binning_x, message.binning_y),
+                        (region.x_offset, region.y_offset),
+                        (region.width, region.height),
                     )
             except (StateError, AnyReaderError, ValueError, struct.error) as error:
                 refused.add(topic, error)
@@ -107,7 +116,46 @@ def read_vehicle(path: Path, topics: Mapping[str, str], image_topic: str) -> Veh
             f"the bag does not say how the camera sits (no attitude of a gimbal, no static transforms from base_link "
             f"to {camera_frame}); it is taken to look straight ahead"
         )
-    return Vehicle(states, camera, mount, tuple(warnings))
+    return Vehicle(tuple(samples), camera, mount, tuple(warnings))
+
+
+class _Replay:
+    """The vehicle's state at the stamps of images in order, from samples that are taken as the node takes them.
+
+    A jump of the clock, of the map or of the estimator makes the node forget what was before. It must not be met here
+    before the images that came earlier were placed.
+    """
+
+    def __init__(self, samples: Iterable[PoseSample | GimbalSample], gimbal: bool) -> None:
+        self._states = StateBuffer()
+        self._rest = iter(samples)
+        self._pose_ns: int | None = None
+        self._gimbal_ns: int | None = None
+        self._gimbal = gimbal
+
+    def at(self, stamp_ns: int) -> VehicleState:
+        """The state at the stamp of the next image.
+
+        Raises:
+            StateError: as :meth:`StateBuffer.at`.
+        """
+        while self._behind(stamp_ns):
+            sample = next(self._rest, None)
+            if sample is None:
+                break
+            if isinstance(sample, PoseSample):
+                self._states.add_pose(sample)
+                self._pose_ns = sample.stamp_ns
+            else:
+                self._states.add_gimbal(sample)
+                self._gimbal_ns = sample.stamp_ns
+        return self._states.at(stamp_ns)
+
+    def _behind(self, stamp_ns: int) -> bool:
+        if self._pose_ns is None or self._pose_ns < stamp_ns:
+            return True
+        waits = self._gimbal and (self._gimbal_ns is None or self._gimbal_ns < stamp_ns)
+        return waits and self._pose_ns < stamp_ns + _AHEAD_NS
 
 
 class _Refused:
@@ -150,6 +198,7 @@ def place_tracks(
     width, height = next(((t.width, t.height) for t in (i.truth for i in images) if t is not None and t.width), (0, 0))
     camera = vehicle.camera.for_image(width, height) if width else vehicle.camera
     heights = {i: OBJECT_HEIGHTS[name] for i, name in enumerate(class_names) if name in OBJECT_HEIGHTS}
+    states = _Replay(vehicle.samples, vehicle.mount.gimbal)
     locator = Geolocator(camera, vehicle.mount, GeolocationOptions(object_heights=heights))
     estimates, truths, covariances = [], [], []
     refused: Counter[str] = Counter()
@@ -161,7 +210,7 @@ def place_tracks(
         tracks = image.tracks[(image.tracks.track_ids >= 0) & (image.tracks.scores >= _LEAST_SCORE)]
         shares = overlaps(tracks.boxes, image.truth.boxes)
         try:
-            state = vehicle.states.at(image.stamp_ns)
+            state = states.at(image.stamp_ns)
             located = locator.locate(tracks.boxes, tracks.class_ids.tolist(), state)
         except StateError as error:
             refused[error.reason] += len(tracks)
