@@ -1,4 +1,6 @@
 import json
+import resource
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -6,6 +8,7 @@ from flight_bags import NAMES, START_NS, STEP_NS, write_action_model, write_dete
 from rosbags.highlevel import AnyReader
 
 from uav_perception.cli.main import main
+from uav_perception.errors import UavPerceptionError
 from uav_perception.evaluation.actions import ActionSequence, Segment
 from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.playback import (
@@ -98,3 +101,27 @@ def test_actors_carry_their_actions(tmp_path):
     assert [(a.scope, a.track_id, a.label) for a in found[third]] == [(1, followed[third], "walk")]
     assert found[third][0].score == pytest.approx(0.8)
     assert [(a.scope, a.track_id, a.label) for a in true[START_NS]] == [(1, 7, "walk"), (1, 8, "walk")]
+
+
+@contextmanager
+def disk_of(limit):
+    """A limit on the size of files stands in for the end of the disk: the same failing write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("bag", "message"), [(True, "cannot be written: File too large"), (False, "to its end")])
+def test_a_full_disk_is_said_and_nothing_unfinished_is_left(tmp_path, bag, message):
+    write_flight(tmp_path / "flight", count=60)
+    settings = Settings(model=str(write_detector(tmp_path / "d.onnx")))
+    recording = find_recordings([tmp_path / "flight"])[0]
+    record = evaluate_source(*recording.open(settings), Pipeline(settings))
+    metrics = {"models": {"detector": {"class_names": NAMES}}}
+    with disk_of(8192), pytest.raises(UavPerceptionError, match=message):
+        write_playback(recording, record, metrics, settings, tmp_path, bag=bag, video=not bag)
+    left = [path.name for path in (tmp_path / "playback").iterdir()]
+    assert left == (["foxglove_layout.json"] if bag else [])

@@ -69,6 +69,7 @@ def write_playback(
 
     Raises:
         EvaluationError: it cannot be written.
+        FrameError: the video cannot be written.
     """
     names = metrics["models"].get("detector", {}).get("class_names", [])
     actions = metrics["models"].get("action", {}).get("class_names", [])
@@ -215,11 +216,13 @@ class _BagWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._writer.close()
-        if kind is None:
-            shutil.rmtree(self._path, ignore_errors=True)
-            os.replace(self._workshop / self._path.name, self._path)
-        shutil.rmtree(self._workshop, ignore_errors=True)
+        try:
+            self._writer.close()
+            if kind is None:
+                shutil.rmtree(self._path, ignore_errors=True)
+                os.replace(self._workshop / self._path.name, self._path)
+        finally:  # closing writes, and fails too where the disk is full
+            shutil.rmtree(self._workshop, ignore_errors=True)
 
     def write(self, image: ImageRecord, picture: np.ndarray, scene: _Scene) -> None:
         """Everything about one image, stamped as the image."""

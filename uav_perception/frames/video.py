@@ -84,22 +84,37 @@ def read_video(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
 class VideoWriter:
     """Writes an MP4 (MPEG-4) of BGR images of one size; a context manager.
 
+    Leaving it reads back how many frames the file holds, as OpenCV does not tell when a frame could not be written.
+
     Args:
         path: of the file; its folder is made.
         fps: rate [frames/s].
+
+    Raises:
+        FrameError: on leaving, frames are missing in the file.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
         self._path = Path(path)
         self._fps = fps
         self._writer: cv2.VideoWriter | None = None
+        self._frames = 0
 
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.release()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        if kind is None and not self._is_whole():
+            raise FrameError(f"The video {self._path} could not be written to its end. Is the disk full?")
+
+    def _is_whole(self) -> bool:
+        try:
+            return video_info(self._path).frames == self._frames
+        except FrameError:
+            return False
 
     def write(self, image: np.ndarray) -> None:
         """Append one frame; the first decides the size.
@@ -114,6 +129,7 @@ class VideoWriter:
             if not self._writer.isOpened():
                 raise FrameError(f"OpenCV cannot write the video {self._path} ({size[0]}x{size[1]}). Is the disk full?")
         self._writer.write(image)
+        self._frames += 1
 
 
 def _open(path: str | Path) -> cv2.VideoCapture:
