@@ -10,7 +10,7 @@ from flight_bags import CELL, HEIGHT, WIDTH, scene, write_action_model, write_de
 from uav_perception.cli.main import main
 from uav_perception.evaluation.clips import clip_metrics, segment_centres
 from uav_perception.evaluation.errors import RecordingError, TruthError
-from uav_perception.evaluation.picture_files import Pictures, Video
+from uav_perception.evaluation.picture_files import Pictures, Video, picture_files
 from uav_perception.evaluation.record import ClipResults
 from uav_perception.evaluation.recordings import find_recordings, truth_file
 from uav_perception.frames.errors import FrameError
@@ -171,6 +171,10 @@ def test_ucf101_layout(models, tmp_path):
     assert test["clips"]["mean_class_accuracy"] == pytest.approx((1 + 2 / 3) / 2)
     assert test["clips"]["per_class"]["run"] == {"accuracy": pytest.approx(2 / 3), "clips": 3}
     assert test["clips"]["confusion"]["counts"] == [[2, 1, 0], [0, 3, 0], [0, 0, 0]]
+    some = evaluated(tmp_path / "some", *arguments, "--every", 2, "--limit", 2)
+    assert some["clips"]["per_class"] == {"walk": {"accuracy": 1.0, "clips": 2}}
+    counts = some["flights"][0]["images"]
+    assert (counts["total"], counts["processed"], counts["skipped"], counts["unreadable"]) == (6, 2, 4, 0)
     assert evaluated(tmp_path / "split", *arguments, "--split", 2)["clips"]["top1"] == 1.0
     assert evaluated(tmp_path / "train", *arguments, "--part", "train")["clips"]["top1"] == 0.5
     assert main(["evaluate", str(root), "--action-model", str(models[1]), "--out", str(tmp_path / "o"), "--split", "3"])
@@ -229,6 +233,22 @@ def test_a_data_set_that_cannot_be_read_does_not_stop_the_others(models, tmp_pat
     assert "shots: 2 images = 2 processed" in said.out
     assert "notes FAILED:" in said.err
     assert "notes.json is no COCO file with images" in said.err
+
+
+def test_pictures_are_taken_in_the_order_of_their_numbers(tmp_path):
+    names = ["b.png", *(f"frame_{i}.png" for i in range(1, 12)), "frame_011.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    expected = ["b", *(f"frame_{i}" for i in range(1, 11)), "frame_011", "frame_11"]
+    assert [path.stem for path in picture_files(tmp_path)] == expected
+
+
+def test_what_is_not_in_time_cannot_be_cut_in_time(models, tmp_path, capsys):
+    write_pictures(tmp_path / "set/images", 2)
+    (tmp_path / "set/annotations").mkdir()
+    arguments = ["evaluate", str(tmp_path / "set"), "--model", str(models[0]), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--start", "1"]) == 1
+    assert "set is no recording in time, so that --start and --end cannot cut it" in capsys.readouterr().err
 
 
 def test_unreadable_pictures_are_counted(models, tmp_path):

@@ -92,8 +92,19 @@ def evaluate_clips(
     data_names: Sequence[str],
     model: ActionModel,
     progress: Callable[[int], None] = lambda count: None,
+    every: int = 1,
+    limit: int | None = None,
 ) -> FlightRecord:
-    """Judge every clip once from the middle frames of its K segments, one centre crop each.
+    """Judge clips once from the middle frames of their K segments, one centre crop each.
+
+    Args:
+        name: of the data set.
+        clips: all of them.
+        data_names: its class names.
+        model: to judge with.
+        progress: told of each clip that is done.
+        every: judge each n-th clip only.
+        limit: judge at most so many clips, or None.
 
     Raises:
         RecordingError: the model does not have the data set's classes.
@@ -107,7 +118,8 @@ def evaluate_clips(
         )
     began = time.perf_counter()
     names, scores, labels, decode_ms, inference_ms, reasons = [], [], [], [], [], []
-    for clip, frames, problem, spent in prefetch(_decoded(clips, model.segments), depth=4):
+    chosen = clips[::every][:limit]
+    for clip, frames, problem, spent in prefetch(_decoded(chosen, model.segments), depth=4):
         if problem is not None:
             reasons.append(f"{clip.name}: {problem}")
         else:
@@ -122,10 +134,10 @@ def evaluate_clips(
     table = np.array(scores).reshape(len(scores), len(model.class_names))
     return FlightRecord(
         name,
-        Accounting(len(clips), len(names), 0, len(reasons), tuple(reasons[:_REASONS])),
+        Accounting(len(clips), len(names), len(clips) - len(chosen), len(reasons), tuple(reasons[:_REASONS])),
         (),
         clips=ClipResults(tuple(names), table, np.array(labels, np.int64)),
-        warnings=(f"{len(reasons)} of {len(clips)} clips are unreadable",) if reasons else (),
+        warnings=(f"{len(reasons)} of {len(chosen)} clips are unreadable",) if reasons else (),
         timings_ms={"decode": np.array(decode_ms), "inference": np.array(inference_ms)},
         wall_s=time.perf_counter() - began,
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

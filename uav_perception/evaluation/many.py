@@ -17,7 +17,7 @@ from uav_perception.evaluation.clips import evaluate_clips, read_clips
 from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.record import FlightRecord, load_record, save_record
-from uav_perception.evaluation.recordings import Recording
+from uav_perception.evaluation.recordings import IN_TIME, Recording
 from uav_perception.evaluation.runner import evaluate_source
 from uav_perception.evaluation.settings import Settings, fingerprint
 from uav_perception.evaluation.vehicle import placed_in
@@ -90,12 +90,18 @@ def run_task(task: Task, progress: Callable[[int], None] = lambda count: None) -
 
 def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
     recording, settings = task.recording, task.settings
+    if recording.kind not in IN_TIME and (settings.start_s > 0 or settings.end_s is not None):
+        raise EvaluationError(
+            f"{recording.name} is no recording in time, so that --start and --end cannot cut it; use --every and "
+            "--limit."
+        )
     pipeline = _pipeline(settings)
     if recording.kind == "clips":
         if pipeline.recogniser is None:
             raise EvaluationError(f"{recording.name} is a data set of actions; give --action-model.")
         clips, names = read_clips(Path(recording.path), settings)
-        return evaluate_clips(recording.name, clips, names, pipeline.recogniser.model, progress)
+        model = pipeline.recogniser.model
+        return evaluate_clips(recording.name, clips, names, model, progress, settings.every, settings.limit)
     source, truth = recording.open(settings)
     record = evaluate_source(source, truth, pipeline, task.part, progress)
     if isinstance(source, Bag) and truth is not None and truth.positions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -50,8 +51,14 @@ class Pictures(Source):
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+    """The pictures in a folder, by name, numbers in it by their value: ``frame_9`` comes before ``frame_10``."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")]
+    return sorted(found, key=lambda p: (_in_parts(p.name), p.name))
+
+
+def _in_parts(name: str) -> list[tuple[int, str]]:
+    """Its numbers and the texts between them."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _read_picture(path: Path, stamp_ns: int) -> Frame:

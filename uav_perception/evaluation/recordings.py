@@ -16,7 +16,10 @@ from uav_perception.evaluation.truth_table import TruthTable
 from uav_perception.evaluation.truth_topics import read_truth_topics, truth_topics
 from uav_perception.frames.video import is_video
 
-KINDS = ("bag", "video", "pictures", "visdrone", "coco", "clips")
+IN_TIME = ("bag", "video", "pictures")
+"""Kinds whose images follow each other."""
+
+KINDS = (*IN_TIME, "visdrone", "coco", "clips")
 
 _SEQUENCE_RATE = 30.0
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data")
