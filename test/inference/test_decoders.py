@@ -182,6 +182,9 @@ def test_rtdetr_in_its_three_layouts(rng):
         "scores": np.array([[0.8, 0.1]], np.float32),
     }  # fmt: skip
     assert_same(decode(outputs, 0.3), [(2, 0.8, [1, 2, 3, 4])])
+    outputs["labels"][0, 0] = 90  # COCO's own numbers, with gaps
+    with pytest.raises(ModelError, match="gives class id 90, but the contract names 3 classes"):
+        decode(outputs, 0.3)
 
 
 @pytest.mark.parametrize("decoder", ["gfl", "fcos", "atss", "yolox", "yolo", "yolo_end_to_end", "rtdetr"])

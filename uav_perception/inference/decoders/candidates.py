@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uav_perception.inference.errors import ModelError
+
 Outputs = dict[str, np.ndarray]
 
 MAX_CANDIDATES = 3000  # boxes that go into the suppression at most; bounds its time on a noisy image
@@ -63,6 +65,22 @@ def best_above(scores: np.ndarray, threshold: float) -> tuple[np.ndarray, np.nda
     cells = np.nonzero(best >= threshold)[0]
     cells = cells[surest(best[cells])]
     return cells, scores[cells].argmax(axis=1).astype(np.int32), best[cells].astype(np.float32)
+
+
+def named_class_ids(class_ids: np.ndarray, classes: int) -> np.ndarray:
+    """Class ids that a network gives itself, as int32.
+
+    Raises:
+        ModelError: one of them has no name.
+    """
+    class_ids = class_ids.astype(np.int32)
+    nameless = class_ids[(class_ids < 0) | (class_ids >= classes)]
+    if len(nameless):
+        raise ModelError(
+            f"The network gives class id {nameless[0]}, but the contract names {classes} classes. Correct "
+            "`class_names` in the contract."
+        )
+    return class_ids
 
 
 def from_centre(boxes: np.ndarray) -> np.ndarray:

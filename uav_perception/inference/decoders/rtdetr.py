@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uav_perception.inference.contract import ModelContract
-from uav_perception.inference.decoders.candidates import Candidates, Outputs, best_above, from_centre
+from uav_perception.inference.decoders.candidates import Candidates, Outputs, best_above, from_centre, named_class_ids
 
 
 class RtdetrDecoder:
@@ -19,14 +19,20 @@ class RtdetrDecoder:
 
     def __init__(self, contract: ModelContract) -> None:
         self._size = np.array([contract.input_width, contract.input_height] * 2, np.float32)
+        self._classes = len(contract.class_names)
 
     def __call__(self, outputs: Outputs, score_threshold: float) -> Candidates:
-        """Decode one image's outputs."""
+        """Decode one image's outputs.
+
+        Raises:
+            ModelError: a label has no name.
+        """
         if "labels" in outputs:
             scores = outputs["scores"][0]
             keep = scores >= score_threshold
             boxes = outputs["boxes"][0][keep].astype(np.float32)
-            return Candidates(boxes, scores[keep].astype(np.float32), outputs["labels"][0][keep].astype(np.int32))
+            class_ids = named_class_ids(outputs["labels"][0][keep], self._classes)
+            return Candidates(boxes, scores[keep].astype(np.float32), class_ids)
         if "pred_boxes" in outputs:
             logits = outputs["logits" if "logits" in outputs else "pred_logits"][0]
             fractions, class_scores = outputs["pred_boxes"][0], 1 / (1 + np.exp(-logits.astype(np.float32)))

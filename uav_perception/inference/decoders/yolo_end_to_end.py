@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uav_perception.inference.contract import ModelContract
-from uav_perception.inference.decoders.candidates import Candidates, Outputs
-from uav_perception.inference.errors import ModelError
+from uav_perception.inference.decoders.candidates import Candidates, Outputs, named_class_ids
 
 
 class YoloEndToEndDecoder:
@@ -19,14 +18,9 @@ class YoloEndToEndDecoder:
         """Decode one image's outputs.
 
         Raises:
-            ModelError: a class id is beyond the class names.
+            ModelError: a class id has no name.
         """
         rows = next(iter(outputs.values()))[0]
         rows = rows[rows[:, 4] >= score_threshold]
-        class_ids = rows[:, 5].astype(np.int32)
-        if len(class_ids) and not 0 <= class_ids.min() <= class_ids.max() < self._classes:
-            raise ModelError(
-                f"The network gives class id {class_ids.max()}, but the contract names {self._classes} classes. "
-                "Correct `class_names` in the contract."
-            )
+        class_ids = named_class_ids(rows[:, 5], self._classes)
         return Candidates(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), class_ids)
