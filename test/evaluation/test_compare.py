@@ -5,7 +5,7 @@ import pytest
 from flight_bags import write_action_model, write_detector, write_flight
 
 from uav_perception.cli.main import main
-from uav_perception.evaluation.compare import compare, load_report
+from uav_perception.evaluation.compare import _pieces, compare, load_report
 from uav_perception.evaluation.errors import EvaluationError
 
 
@@ -50,6 +50,16 @@ def test_the_command_prints_writes_and_fails_where_asked(reports, tmp_path, caps
     assert "uav-perception: ap50>=0.4 is not met: ap50 is 0.0" in capsys.readouterr().err
     written = json.loads((tmp_path / "c.json").read_text())
     assert {row["name"]: row["verdict"] for row in written["measures"]}["ap"] == "worse"
+
+
+def test_images_of_a_flight_are_drawn_in_stretches_also_where_nothing_is_tracked(reports, tmp_path):
+    """220 images of 11 s, nearly alike: they would make any interval too narrow on their own."""
+    arguments = ["evaluate", str(reports / "flight"), "--model", str(reports / "good.onnx"), "--gallery", "0"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--no-tracking"]) == 0
+    record = load_report(tmp_path / "out").records["flight"]
+    pieces = _pieces([(record, record)])
+    assert len(pieces) == 220
+    assert len(set(pieces.values())) == 6
 
 
 def test_the_same_reports_give_the_same_intervals(reports):

@@ -31,7 +31,7 @@ def flight(seed=0, truth=True, first=0):
     clips = ClipResults(("a", "b"), np.eye(2), np.array([0, 1]))
     accounting = Accounting(9, 6, 2, 1, ("image 3: broken",))
     timings = {"decode": np.arange(6.0), "inference": np.ones(6)}
-    return FlightRecord("flight", accounting, images, actions, placed, clips, ("careful",), timings, 1.5, 99.0)
+    return FlightRecord("flight", accounting, images, actions, placed, clips, ("careful",), timings, 1.5, 99.0, True)
 
 
 @pytest.mark.parametrize("truth", [True, False])
@@ -40,7 +40,7 @@ def test_what_is_saved_comes_back(tmp_path, truth):
     save_record(tmp_path / "r.npz", record, "mark")
     back = load_record(tmp_path / "r.npz", "mark")
     assert measure([back], "abcd", "xy") == measure([record], "abcd", "xy")
-    for name in ("name", "accounting", "warnings", "wall_s", "peak_memory_mb"):
+    for name in ("name", "accounting", "warnings", "wall_s", "peak_memory_mb", "in_time_order"):
         assert getattr(back, name) == getattr(record, name)
     for a, b in zip(back.images, record.images, strict=True):
         assert (a.index, a.name, a.stamp_ns, a.tracks is None) == (b.index, b.name, b.stamp_ns, b.tracks is None)

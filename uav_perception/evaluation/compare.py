@@ -173,9 +173,8 @@ def _pieces(pairs: Sequence[tuple[FlightRecord, FlightRecord]]) -> dict[tuple[in
     pieces = {}
     for flight, (a, b) in enumerate(pairs):
         stamps = {image.index: image.stamp_ns for image in a.images}
-        in_time = any(image.tracks is not None for image in a.images)
         for index in _common(a, b):
-            place = (flight, stamps[index] // PIECE_NS if in_time else index)
+            place = (flight, stamps[index] // PIECE_NS if a.in_time_order else index)
             pieces[flight, index] = numbers.setdefault(place, len(numbers))
     return pieces
 

@@ -104,6 +104,7 @@ def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
         return evaluate_clips(recording.name, clips, names, model, progress, settings.every, settings.limit)
     source, truth = recording.open(settings)
     record = evaluate_source(source, truth, pipeline, task.part, progress)
+    record = replace(record, in_time_order=source.in_time_order)
     if isinstance(source, Bag) and truth is not None and truth.positions:
         tolerance_ns = round(settings.tolerance_ms * 1e6)
         placed, warnings = placed_in(

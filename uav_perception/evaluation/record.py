@@ -16,7 +16,7 @@ from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.files import replacing
 from uav_perception.inference.detections import Detections
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the content of the file changes, so that an old one is not taken for a new one."""
 
 _TRUTH_FIELDS = ("boxes", "class_ids", "ignored", "track_ids", "areas")
@@ -107,6 +107,7 @@ class FlightRecord:
         timings_ms: durations of each step, shape (processed,) [ms].
         wall_s: how long the whole recording took [s].
         peak_memory_mb: largest resident memory of the process [MB].
+        in_time_order: its images follow each other.
     """
 
     name: str
@@ -119,6 +120,7 @@ class FlightRecord:
     timings_ms: dict[str, np.ndarray] = field(default_factory=dict)
     wall_s: float = 0.0
     peak_memory_mb: float = 0.0
+    in_time_order: bool = False
 
     def judged(self) -> tuple[list[ImageTruth], list[Detections]]:
         """Truth and detections of the images that have truth."""
@@ -173,6 +175,7 @@ def save_record(path: str | Path, record: FlightRecord, fingerprint: str) -> Non
         "warnings": record.warnings,
         "wall_s": record.wall_s,
         "peak_memory_mb": record.peak_memory_mb,
+        "in_time_order": record.in_time_order,
         "action_ends": {str(k): s.end_ns for k, s in record.actions.items()},
     }
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -261,6 +264,7 @@ def _unpacked(arrays: dict[str, np.ndarray], about: dict) -> FlightRecord:
         timings,
         about["wall_s"],
         about["peak_memory_mb"],
+        about["in_time_order"],
     )
 
 
