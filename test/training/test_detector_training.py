@@ -99,25 +99,40 @@ class PowerCutError(Exception):
     """Stands for the power cut."""
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(recipe, tmp_path, monkeypatch):
-    run_training(recipe, tmp_path / "whole")
-
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epochs_differ_and_a_resumed_run_is_the_uninterrupted_one(recipe, tmp_path, monkeypatch, workers):
     from uav_perception.training.detector_module import DetectorModule
 
-    step = DetectorModule.training_step
+    del recipe["data"]["val"]
+    recipe["training"] |= {"epochs": 3, "workers": workers}
+    write_detector(
+        tmp_path / "teacher.pt",
+        DetectorCheckpoint(build(recipe, tmp_path).module.detector, ("rectangle", "ellipse")),
+    )
+    recipe["teacher"] = {"checkpoint": str(tmp_path / "teacher.pt")}
+    recipe["distillation"] = {"method": "ld_ours"}  # draws masks
+    step, seen, cut_at = DetectorModule.training_step, [], 3
 
-    def cut(module, batch, batch_idx):
-        if module.current_epoch == 1:
+    def watched(module, batch, batch_idx):
+        if module.current_epoch == cut_at:
             raise PowerCutError
+        seen.append((module.current_epoch, batch.indices, batch.images.sum().item()))
         return step(module, batch, batch_idx)
 
-    monkeypatch.setattr(DetectorModule, "training_step", cut)
+    monkeypatch.setattr(DetectorModule, "training_step", watched)
+    run_training(recipe, tmp_path / "whole")
+    uninterrupted, seen, cut_at = seen, [], 2
     with pytest.raises(PowerCutError):
         run_training(recipe, tmp_path / "cut")
-    monkeypatch.undo()
+    cut_at = 3
     run_training(recipe, tmp_path / "cut", resume=True)
-    whole, cut_and_resumed = weights(tmp_path / "whole" / "detector.pt"), weights(tmp_path / "cut" / "detector.pt")
-    assert all(torch.equal(whole[name], cut_and_resumed[name]) for name in whole)
+    assert seen == uninterrupted
+    pictures = [sorted(total for epoch, _, total in seen if epoch == number) for number in range(3)]
+    assert pictures[0] != pictures[1] != pictures[2] != pictures[0]  # augmented anew
+    whole, resumed = weights(tmp_path / "whole" / "detector.pt"), weights(tmp_path / "cut" / "detector.pt")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    logs = [(tmp_path / "cut" / "logs" / name).read_text().splitlines() for name in ("metrics_1.csv", "metrics.csv")]
+    assert [len(lines) for lines in logs] == [1 + 2, 1 + 1]  # a header, every second of the six steps
 
 
 def test_the_command_trains_and_exports(recipe, tmp_path, capsys):

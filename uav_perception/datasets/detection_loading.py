@@ -200,7 +200,7 @@ class EpochBatches(Sampler):
         self.repeats, self.rank, self.world, self.epoch = repeats, rank, world, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
+        """Choose the epoch that the next iteration draws."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,8 @@ class DetectorTraining:
     """Everything a recipe describes, built and ready to run."""
 
     module: DetectorModule
-    training_loader: DataLoader
     validation_loader: DataLoader | None
     config: TrainingConfig
-    output: Path
-    logs: dict[str, Any] = field(default_factory=dict)
 
 
 def processes() -> tuple[int, int, int]:
@@ -137,6 +134,7 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
     module = DetectorModule(
         detector,
         config,
+        training_loader,
         validation,
         output,
         recipe,
@@ -144,7 +142,7 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
         (data.test_long_side, data.test_short_side),
         _distiller(recipe, detector),
     )
-    return DetectorTraining(module, training_loader, validation_loader, config, output)
+    return DetectorTraining(module, validation_loader, config)
 
 
 def _checked(recipe: Recipe, name: str, kind: type) -> dict[str, Any]:
@@ -208,6 +206,13 @@ def _distiller(recipe: Recipe, student: Detector):
     return Distiller(teacher, method, student.head)
 
 
+def _keep_log(log: Path) -> None:
+    """Move the log of an interrupted run aside, to ``metrics_1.csv`` and so on: Lightning would begin it anew."""
+    if log.is_file():
+        earlier = len(list(log.parent.glob(f"{log.stem}_*{log.suffix}")))
+        log.rename(log.with_stem(f"{log.stem}_{earlier + 1}"))
+
+
 def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
     """Train. The folder gets the recipe, logs (CSV and TensorBoard), the training state and the detectors.
 
@@ -227,6 +232,8 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
         raise RecipeError(f"{output} already holds a run; add --resume to go on, or choose another --output.")
     training = build(recipe, output)
     config, (rank, world, local) = training.config, processes()
+    if rank == 0:
+        _keep_log(output / "logs" / "metrics.csv")
     if config.threads:
         torch.set_num_threads(config.threads)
     if config.channels_last:
@@ -245,7 +252,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
         check_val_every_n_epoch=config.validate_every,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        log_every_n_steps=min(10, len(training.training_loader)),
+        log_every_n_steps=min(10, len(training.module.training_loader)),
         default_root_dir=output,
         logger=[CSVLogger(output, name="logs", version=""), TensorBoardLogger(output, name="tensorboard", version="")],
         callbacks=[StepStatistics(), EpochState(state)],
@@ -253,13 +260,13 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
         enable_model_summary=False,
     )
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")  # see _keep_log
         # Lightning advises more workers or a shorter logging interval; both are the recipe's decision.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
         trainer.fit(
             training.module,
-            training.training_loader,
-            training.validation_loader,
+            val_dataloaders=training.validation_loader,
             ckpt_path=state if resume else None,
             weights_only=True,
         )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from uav_perception.datasets.detection_loading import Batch
 from uav_perception.datasets.detection_set import DetectionSet
@@ -102,6 +104,7 @@ class DetectorModule(lightning.LightningModule):
     Args:
         detector: the network.
         config: optimiser and schedule.
+        training_loader: its batch sampler has ``set_epoch``, as :class:`EpochBatches`.
         validation: images to measure on; None trains without.
         output: folder of the run.
         recipe: kept in the checkpoints.
@@ -113,6 +116,7 @@ class DetectorModule(lightning.LightningModule):
         self,
         detector: Detector,
         config: TrainingConfig,
+        training_loader: DataLoader,
         validation: Validation | None,
         output: Path,
         recipe: dict[str, Any],
@@ -123,10 +127,10 @@ class DetectorModule(lightning.LightningModule):
         super().__init__()
         self.detector, self.distiller, self.config, self.validation = detector, distiller, config, validation
         self.output, self.recipe, self.class_names, self.test_size = Path(output), recipe, class_names, test_size
+        self.training_loader = training_loader
         self.metrics: dict[str, Any] = {}
         self.best = -1.0
         self._found: dict[int, Detections] = {}
-        self._rng_state: dict[str, Tensor] | None = None
 
     # -- training ----------------------------------------------------------------------------------------------------
 
@@ -144,7 +148,7 @@ class DetectorModule(lightning.LightningModule):
             optimizer = torch.optim.AdamW(groups, lr=rate)
         schedule = Schedule(
             config.epochs,
-            self.trainer.estimated_stepping_batches // config.epochs,
+            len(self.training_loader),
             config.warmup,
             config.warmup_factor,
             config.schedule,
@@ -224,26 +228,30 @@ class DetectorModule(lightning.LightningModule):
             DetectorCheckpoint(self.detector, self.class_names, self.test_size, self.recipe, self.metrics),
         )
 
-    # -- exact resume ------------------------------------------------------------------------------------------------
+    # -- what is seen when, after a resume too ------------------------------------------------------------------------
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the random state (masks of a distiller, dropout) and the best result."""
-        checkpoint["best_ap"] = self.best
-        checkpoint["rng"] = {"cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            checkpoint["rng"]["cuda"] = torch.cuda.get_rng_state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take both back; the random state is set when the training loop begins."""
-        self.best, self._rng_state = checkpoint["best_ap"], checkpoint["rng"]
+    def train_dataloader(self) -> DataLoader:
+        """The loader, set to the epoch that is to come: workers begin to load as soon as Lightning has it."""
+        self.on_train_epoch_start()
+        return self.training_loader
 
     def on_train_epoch_start(self) -> None:
-        """Set the random state of a resumed run."""
-        if self._rng_state is not None:
-            torch.set_rng_state(self._rng_state["cpu"].cpu())
-            if "cuda" in self._rng_state and torch.cuda.is_available():
-                torch.cuda.set_rng_state(self._rng_state["cuda"].cpu())
-            self._rng_state = None
+        """Set the epoch of the order and the augmentation: Lightning does that for samplers, not for batch samplers."""
+        # Not current_epoch: while a state is being restored, that is still the last epoch's.
+        self.training_loader.batch_sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """A step's random draws (masks of a distiller) belong to (seed, step, process), whatever came before."""
+        sequence = np.random.SeedSequence((self.config.seed, self.global_step, self.global_rank))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the best result."""
+        checkpoint["best_ap"] = self.best
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it back."""
+        self.best = checkpoint["best_ap"]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Lightning does not look into frozen dataclasses."""
