@@ -130,10 +130,18 @@ def distillation_sim(found: Values) -> tuple[str, str]:
     parts = []
     for arm, name in arms.items():
         if arm in found["summary"]:
-            of_arm = found["summary"][arm]["coco AP"]
-            spread = f" ± {100 * of_arm['spread']:.1f}" if of_arm["spread"] is not None else ""
-            parts.append(f"{name} {100 * of_arm['mean']:.1f}{spread}")
-    return "COCO AP of a small student after a short training on simulated images, by distillation", ", ".join(parts)
+            values = [_percent(found["summary"][arm][f"coco {column}"]) for column in ("AP", "AP_small")]
+            parts.append(f"{name} {values[0]} ({values[1]})")
+    return (
+        "COCO AP (and of small objects) of a small student after a short training on simulated images, by distillation",
+        ", ".join(parts),
+    )
+
+
+def _percent(value: Values) -> str:
+    """Mean and, of several seeds, spread."""
+    spread = "" if value["spread"] is None else f" ± {100 * value['spread']:.1f}"
+    return f"{100 * value['mean']:.1f}{spread}"
 
 
 def action_model(found: Values) -> tuple[str, str]:
