@@ -237,19 +237,28 @@ def _has_models(pid):
     return len(psutil.Process(pid).threads()) > 2
 
 
+def workers(process):
+    return [c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+
+
 def test_a_killed_worker_loses_nothing(folder, tmp_path, long_flights):
     out = tmp_path / "out"
     process = started(command(folder, out, long_flights, "--jobs", "2"))
-
-    def workers():
-        return [c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
-
-    wait_for(lambda: (out / "flights/a.npz").exists() and workers(), process)
-    for worker in workers():
+    wait_for(lambda: (out / "flights/a.npz").exists() and workers(process), process)
+    for worker in workers(process):
         worker.kill()
     assert process.wait(120) == 0, process.communicate()[1]
     assert main(command(folder, tmp_path / "whole", long_flights)[3:]) == 0
     assert (out / "metrics.json").read_bytes() == (tmp_path / "whole/metrics.json").read_bytes()
+
+
+def test_workers_end_with_a_run_that_is_killed(folder, tmp_path, long_flights):
+    process = started(command(folder, tmp_path / "out", long_flights, "--jobs", "2"))
+    wait_for(lambda: len(workers(process)) == 2, process)
+    left = workers(process)
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(left, timeout=30)[1] == []
 
 
 def test_a_full_disk_is_said_clearly(folder, tmp_path, long_flights):

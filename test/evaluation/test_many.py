@@ -1,5 +1,7 @@
 import os
 import shutil
+import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,7 +9,7 @@ from flight_bags import write_detector, write_flight
 
 from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.evaluation import Options, evaluate
-from uav_perception.evaluation.many import Task, is_done, plan, run_on_ray, run_task
+from uav_perception.evaluation.many import Done, Task, is_done, plan, run_in_processes, run_on_ray, run_task
 from uav_perception.evaluation.recordings import find_recordings
 from uav_perception.evaluation.report import METRICS_FILE
 from uav_perception.evaluation.settings import Settings, fingerprint
@@ -49,6 +51,33 @@ def test_a_task_depends_on_the_ignore_areas_beside_its_truth(flights, tmp_path):
     assert fingerprint(own, paths[0]) == before
     (tmp_path / "M_gt_ignore.txt").write_text("1,-1,0,0,14,9,1,-1,-1\n")
     assert fingerprint(own, paths[0]) != before
+
+
+def test_a_model_that_was_exported_anew_is_loaded_anew(flights, tmp_path):
+    settings, paths = flights
+    own = replace(settings, model=str(write_detector(tmp_path / "m.onnx")))
+    before = evaluate(paths[:1], own, Options(out=tmp_path / "before", gallery=0)).headlines["ap50"]
+    write_detector(tmp_path / "m.onnx", wrong_boxes=20, wrong_score=0.95)
+    after = evaluate(paths[:1], own, Options(out=tmp_path / "after", gallery=0)).headlines["ap50"]
+    assert after < before
+
+
+def _killed(task):
+    """Stands in for a recording that brings its worker down; the others wait for it to happen."""
+    if task.recording.name == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.3)
+    return Done(task)
+
+
+def test_a_recording_that_always_kills_its_worker_does_not_stop_the_others(flights, tmp_path, monkeypatch):
+    settings, paths = flights
+    monkeypatch.setattr("uav_perception.evaluation.many.run_task", _killed)
+    tasks = plan(find_recordings(paths), settings, tmp_path)
+    ended = {done.task.recording.name: done.error for done in run_in_processes(tasks, 2)}
+    assert set(ended) == {"a", "b", "c"}
+    assert ended["a"] is ended["c"] is None
+    assert ended["b"].startswith("its worker was killed 3 times, the last time alone")
 
 
 def test_errors_that_a_user_can_mend_come_back_as_text(flights, tmp_path):

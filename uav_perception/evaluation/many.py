@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from uav_perception.errors import UavPerceptionError
@@ -74,9 +78,16 @@ def plan(recordings: Sequence[Recording], settings: Settings, folder: Path) -> l
 
 
 @lru_cache(maxsize=1)
-def _pipeline(settings: Settings) -> Pipeline:
-    """Models are loaded once a worker, not once a recording."""
+def _pipeline(settings: Settings, marks: tuple[tuple[int, int], ...]) -> Pipeline:
+    """Models are loaded once a worker, not once a recording; anew where their files (``marks``) changed."""
     return Pipeline(settings)
+
+
+def _marks(settings: Settings) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of the models' files; none for what is missing, which loading will say."""
+    files = [Path(path) for path in (settings.model, settings.action_model) if path is not None]
+    found = [path.stat() for path in files if path.exists()]
+    return tuple((status.st_size, status.st_mtime_ns) for status in found)
 
 
 def run_task(task: Task, progress: Callable[[int], None] = lambda count: None) -> Done:
@@ -95,7 +106,7 @@ def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
             f"{recording.name} is no recording in time, so that --start and --end cannot cut it; use --every and "
             "--limit."
         )
-    pipeline = _pipeline(settings)
+    pipeline = _pipeline(settings, _marks(settings))
     if recording.kind == "clips":
         if pipeline.recogniser is None:
             raise EvaluationError(f"{recording.name} is a data set of actions; give --action-model.")
@@ -137,37 +148,65 @@ def run_serially(tasks: Sequence[Task], progress: Callable[[Task], Callable[[int
 
 
 def run_in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Done]:
-    """Tasks in ``jobs`` processes, as they end. A task whose worker is killed is tried again.
+    """Tasks in ``jobs`` processes, as they end.
 
-    Raises:
-        EvaluationError: a task's workers were killed :data:`ATTEMPTS` times.
+    Nobody can tell whose worker was killed, so every task that was under way then is tried again: the last time alone,
+    where it is its own fault. Then it ends with an error, and the others go on.
     """
-    attempts = dict.fromkeys(range(len(tasks)), 0)
-    open_tasks = set(attempts)
-    while open_tasks:
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(min(jobs, len(open_tasks)), multiprocessing.get_context("spawn"))
-        try:
-            futures = {pool.submit(run_task, tasks[i]): i for i in sorted(open_tasks)}
-            pending = set(futures)
-            while pending:
-                ended, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    yield future.result()
-                    open_tasks.discard(futures[future])
-        except BrokenProcessPool as error:
-            for i in open_tasks:
-                attempts[i] += 1
-                if attempts[i] >= ATTEMPTS:
-                    raise EvaluationError(
-                        f"The worker on {tasks[i].recording.name} was killed {ATTEMPTS} times, perhaps for memory. "
-                        "Use fewer --jobs; what is done is kept, go on with --resume."
-                    ) from error
-        finally:
-            if open_tasks:  # interrupted: the workers would finish their recordings first
-                for process in set(multiprocessing.active_children()) - others:
-                    process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+    kills = [0] * len(tasks)
+    rest = list(range(len(tasks)))
+    while rest:
+        together = [i for i in rest if kills[i] < ATTEMPTS - 1]
+        for i, done in _pooled(tasks, together or rest[:1], jobs):
+            if done is None:
+                kills[i] += 1
+                if kills[i] < ATTEMPTS:
+                    continue
+                done = Done(
+                    tasks[i],
+                    f"its worker was killed {ATTEMPTS} times, the last time alone; perhaps the memory is too small "
+                    "for it",
+                )
+            rest.remove(i)
+            yield done
+
+
+def _pooled(tasks: Sequence[Task], numbers: Sequence[int], jobs: int) -> Iterator[tuple[int, Done | None]]:
+    """Run tasks of some numbers until all have ended or a worker is killed; None for those under way then."""
+    waiting = iter(numbers)
+    pending: dict[Future[Done], int] = {}
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(numbers)), context, initializer=_begin_worker)
+    try:
+        while True:
+            with suppress(BrokenProcessPool):  # what is not under way yet waits for the next pool
+                for i in islice(waiting, jobs - len(pending)):
+                    pending[pool.submit(run_task, tasks[i])] = i
+            if not pending:
+                return
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                try:
+                    done = future.result()
+                except BrokenProcessPool:
+                    done = None
+                yield pending.pop(future), done
+    finally:
+        if pending:  # interrupted: the workers would finish their recordings first
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers, and end with it also where it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def run_on_ray(tasks: Sequence[Task], address: str) -> Iterator[Done]:
