@@ -137,6 +137,8 @@ def test_bad_requests_are_refused_and_leave_nothing(tmp_path):
         write_bag(tmp_path / "bag", flight, storage="tape")
     with pytest.raises(SimulationError, match="Unknown image encoding 'gif'; it must be one of raw, jpeg"):
         write_bag(tmp_path / "bag", flight, encoding="gif")
+    with pytest.raises(SimulationError, match="above 0 and up to 1000 Hz, got 0"):
+        write_bag(tmp_path / "bag", flight, state_rate=0.0)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "bag").mkdir()
     with pytest.raises(SimulationError, match="exists; choose another name or remove it"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from uav_perception.simulation.camera import Pinhole, look_at
+from uav_perception.simulation.errors import SimulationError
 
 
 def test_projection_agrees_with_opencv():
@@ -55,7 +56,7 @@ def test_focal_length_from_the_field_of_view():
     [((8, 200, 1.0), "16x16 pixels, but got 8x200"), ((200, 200, 3.0), "between 0 and 150 deg, but got 171.887")],
 )
 def test_impossible_cameras_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SimulationError, match=message):
         Pinhole(*arguments)
 
 

@@ -38,6 +38,12 @@ def test_too_few_clips_are_refused():
     plan_clips(0, 60)
 
 
+def test_clips_without_images_are_refused(tmp_path):
+    with pytest.raises(SimulationError, match="at least one image and a positive rate, got 0 and 10 Hz"):
+        write_action_set(tmp_path / "set", 60, seed=1, frames=0)
+    assert not (tmp_path / "set").exists()
+
+
 def test_the_same_clip_has_the_same_bytes():
     one, two = (render_clip(ClipJob(5, 1, 7, "handshake"), frames=3) for _ in range(2))
     np.testing.assert_array_equal(one, two)

@@ -65,6 +65,16 @@ def test_visdrone_line_by_hand():
     assert visdrone_line(hidden) == "10,20,3,40,0,0,0,0"
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"images": 0}, "at least one image, but 0"), ({"images": 5, "width": 8}, "16x16 pixels, but got 8x384")],
+)
+def test_impossible_data_sets_are_refused_and_claim_nothing(tmp_path, fields, message):
+    with pytest.raises(SimulationError, match=message):
+        write_detection_set(tmp_path / "set", seed=1, **fields)
+    assert not (tmp_path / "set").exists()
+
+
 def test_another_data_set_is_not_overwritten(data_set, tmp_path):
     with pytest.raises(SimulationError, match=r"another data set \(seed 21 instead of 22\)"):
         write_detection_set(data_set, images=5, seed=22, width=160, height=96)

@@ -91,6 +91,10 @@ def test_every_path_and_mount_gives_a_pose(path, mount):
     ("fields", "message"),
     [
         ({"seconds": 0}, "must be positive, got 0 s"),
+        ({"rate": float("nan")}, "must be positive, got 20 s and nan Hz"),
+        ({"seconds": 0.01}, "0.01 s at 12 Hz hold not one image"),
+        ({"people": -1}, "must not be negative, got -1 groups"),
+        ({"width": 8}, "at least 16x16 pixels, but got 8x384"),
         ({"path": "loop"}, "Unknown path 'loop'"),
         ({"mount": "rope"}, "Unknown mount 'rope'"),
         ({"vertical_fov": 170}, "between 1 and 120 deg, got 170"),

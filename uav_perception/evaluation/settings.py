@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from uav_perception import __version__
 from uav_perception.evaluation.errors import EvaluationError
 
 ACTION_SCOPES = ("frame", "track", "both")
@@ -107,7 +108,7 @@ def file_digest(path: str | Path) -> str:
 
 
 def fingerprint(settings: Settings, recording: str | Path, part: tuple[int, int] | None = None) -> str:
-    """Names everything that a record depends on; equal for equal models, truth, settings and recording.
+    """Names everything that a record depends on; equal for equal models, truth, settings, recording and version.
 
     A recording is told by its place, size and times of change, since hashing a hundred gigabytes would take longer
     than evaluating them.
@@ -119,6 +120,7 @@ def fingerprint(settings: Settings, recording: str | Path, part: tuple[int, int]
     truth += [path.with_name(path.name.replace("gt_whole", "gt_ignore")) for path in truth if "gt_whole" in path.name]
     files = sorted(p for p in recording.rglob("*") if p.is_file()) if recording.is_dir() else [recording]
     content = {
+        "version": __version__,
         "settings": asdict(settings),
         "digests": [file_digest(path) for path in (*models, *truth) if path.exists()],
         "recording": [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()],

@@ -384,13 +384,15 @@ def write_bag(
         Number of messages by topic.
 
     Raises:
-        SimulationError: the folder exists, or unknown storage or encoding.
+        SimulationError: the folder exists, unknown storage or encoding, or an impossible rate.
     """
     folder = Path(folder)
     if storage not in STORAGES:
         raise SimulationError(f"Unknown storage {storage!r}; it must be one of {', '.join(STORAGES)}.")
     if encoding not in IMAGES:
         raise SimulationError(f"Unknown image encoding {encoding!r}; it must be one of {', '.join(IMAGES)}.")
+    if not 0 < state_rate <= 1000:
+        raise SimulationError(f"The rate of the vehicle's state lies above 0 and up to 1000 Hz, got {state_rate:g}.")
     if folder.exists():
         raise SimulationError(f"{folder} exists; choose another name or remove it.")
     store, counts = typestore(), {}

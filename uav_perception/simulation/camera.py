@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uav_perception.simulation.errors import SimulationError
+
 
 @dataclass(frozen=True)
 class Pinhole:
@@ -18,6 +20,9 @@ class Pinhole:
     Attributes:
         width, height: image size [px].
         vertical_fov: vertical field of view [rad].
+
+    Raises:
+        SimulationError: too small an image, or an impossible field of view.
     """
 
     width: int
@@ -26,9 +31,9 @@ class Pinhole:
 
     def __post_init__(self) -> None:
         if self.width < 16 or self.height < 16:
-            raise ValueError(f"An image has at least 16x16 pixels, but got {self.width}x{self.height}.")
+            raise SimulationError(f"An image has at least 16x16 pixels, but got {self.width}x{self.height}.")
         if not 0 < self.vertical_fov < np.radians(150):
-            raise ValueError(
+            raise SimulationError(
                 f"The vertical field of view lies between 0 and 150 deg, but got {np.degrees(self.vertical_fov):g}."
             )
 

@@ -209,12 +209,14 @@ def write_action_set(
         jobs: processes.
 
     Raises:
-        SimulationError: too few clips for the classes, or the folder holds another data set.
+        SimulationError: too few clips for the classes, clips without images, or the folder holds another data set.
     """
+    if frames < 1 or not 0 < rate < np.inf:
+        raise SimulationError(f"Clips have at least one image and a positive rate, got {frames} and {rate:g} Hz.")
+    plan = plan_clips(seed, clips)
     folder = FilePath(folder)
     record = {"clips": clips, "seed": seed, "frames": frames, "rate": rate, "classes": list(ACTION_CLASSES)}
     claim(folder, record)
-    plan = plan_clips(seed, clips)
     done: list[ClipJob] = []
     tasks = [(job, str(folder), frames, rate) for job in plan]
     for index in run_jobs(_write_clip, tasks, jobs, "clips"):

@@ -13,6 +13,7 @@ from uav_perception.simulation.activities import IDLE
 from uav_perception.simulation.camera import Pinhole, look_at
 from uav_perception.simulation.classes import ACTION_CLASSES, DETECTION_CLASSES, VISDRONE_CATEGORY
 from uav_perception.simulation.degrade import random_degradation
+from uav_perception.simulation.errors import SimulationError
 from uav_perception.simulation.ground import GroundPlan, paint, random_plan
 from uav_perception.simulation.jobs import claim, run_jobs
 from uav_perception.simulation.layout import Layout
@@ -179,8 +180,11 @@ def write_detection_set(
         jobs: processes.
 
     Raises:
-        SimulationError: the folder holds another data set.
+        SimulationError: no images, too small ones, or the folder holds another data set.
     """
+    if images < 1:
+        raise SimulationError(f"A data set has at least one image, but {images} are asked for.")
+    Pinhole(width, height, 1.0)  # refuses what is no image
     folder = FilePath(folder)
     record = {"images": images, "seed": seed, "width": width, "height": height, "classes": list(DETECTION_CLASSES)}
     claim(folder, record)

@@ -73,14 +73,21 @@ class FlightConfig:
     ground_pixels: int = 2048
 
     def __post_init__(self) -> None:
-        if self.seconds <= 0 or self.rate <= 0:
+        if not (0 < self.seconds < np.inf and 0 < self.rate < np.inf):
             raise SimulationError(f"Duration and rate must be positive, got {self.seconds:g} s and {self.rate:g} Hz.")
+        if round(self.seconds * self.rate) < 1:
+            raise SimulationError(f"{self.seconds:g} s at {self.rate:g} Hz hold not one image; make the flight longer.")
+        if self.people < 0 or self.vehicles < 0:
+            raise SimulationError(
+                f"People and vehicles must not be negative, got {self.people} groups and {self.vehicles} vehicles."
+            )
         if self.path not in PATHS:
             raise SimulationError(f"Unknown path {self.path!r}; it must be one of {', '.join(PATHS)}.")
         if self.mount not in MOUNTS:
             raise SimulationError(f"Unknown mount {self.mount!r}; it must be one of {', '.join(MOUNTS)}.")
         if not 1 <= self.vertical_fov <= 120:
             raise SimulationError(f"The field of view lies between 1 and 120 deg, got {self.vertical_fov:g}.")
+        Pinhole(self.width, self.height, float(np.radians(self.vertical_fov)))  # refuses what is no image
         unknown = set(self.actions) - set(ACTION_CLASSES)
         if unknown:
             raise SimulationError(f"Unknown actions {sorted(unknown)}; known are {', '.join(ACTION_CLASSES)}.")
