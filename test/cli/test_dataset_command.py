@@ -29,7 +29,8 @@ def test_check_counts_and_names_what_is_broken(split, capsys):
     image = split / "images" / "a.png"
     image.write_bytes(image.read_bytes()[:60])  # the header is whole, the pixels are not
     assert main(["dataset", "check", "--decode", *description]) == 1
-    assert "a.png: the image cannot be decoded" in capsys.readouterr().out
+    broken = capsys.readouterr().out.splitlines()[0]
+    assert broken.startswith("a.png") and broken.endswith("cannot be decoded")
 
 
 def test_conversion_there_and_back(split, tmp_path):
@@ -71,3 +72,14 @@ def test_a_malformed_description_shows_the_form(capsys):
     with pytest.raises(SystemExit):
         main(["dataset", "check", "visdrone"])
     assert "format=visdrone root=DIR" in capsys.readouterr().err
+
+
+def test_options_of_the_formats_are_read(split, tmp_path, capsys):
+    assert main(["dataset", "to-coco", str(tmp_path / "all.json"), "format=visdrone", f"root={split}"]) == 0
+    description = ["format=coco", f"annotations={tmp_path / 'all.json'}", f"images={split / 'images'}"]
+    capsys.readouterr()
+    assert main(["dataset", "check", *description, "class_names=bus,car"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["bus", "car"]
+    uavdt = ["format=uavdt", "images=x", "annotations=y", "split=test", "every=two"]
+    assert main(["dataset", "check", *uavdt]) == 1
+    assert "every=two: it must be a whole number, at least 1" in capsys.readouterr().err

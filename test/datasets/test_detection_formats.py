@@ -4,9 +4,10 @@ import logging
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from uav_perception.datasets.coco import coco_dict, read_coco, write_coco
-from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet
+from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, decode_image, image_size
 from uav_perception.datasets.detection_sources import open_detection_set
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.datasets.uavdt import UAVDT_TEST_SEQUENCES, read_uavdt
@@ -203,3 +204,46 @@ def test_more_classes_than_visdrone_has_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="10 categories, this data set has 11"):
         write_visdrone(dataset, tmp_path)
     assert coco_dict(dataset)["annotations"] == []
+
+
+def test_images_of_several_folders_get_several_visdrone_files(tmp_path):
+    def image(name, x):
+        truth = ImageTruth(np.array([[x, 2, x + 5, 9]]), np.array([0]), width=40, height=30)
+        return AnnotatedImage(tmp_path / name, name, truth)
+
+    dataset = DetectionSet((image("M0101/img000001.jpg", 3), image("M0203/img000001.jpg", 8)), ("car",))
+    write_visdrone(dataset, tmp_path)
+    written = {path.stem: path.read_text() for path in (tmp_path / "annotations").iterdir()}
+    assert written == {"M0101_img000001": "3,2,5,7,1,1,0,0\n", "M0203_img000001": "8,2,5,7,1,1,0,0\n"}
+    alike = DetectionSet((image("a.jpg", 3), image("a.png", 8)), ("car",))
+    with pytest.raises(DatasetError, match=r"Two images would be annotated in a\.txt"):
+        write_visdrone(alike, tmp_path)
+
+
+def test_a_turned_photograph_has_the_size_that_is_shown(tmp_path):
+    picture, exif = Image.new("RGB", (40, 30)), Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    picture.save(tmp_path / "plain.jpg")
+    sizes = [image_size(tmp_path / name) for name in ("turned.jpg", "plain.jpg")]
+    assert sizes == [(30, 40), (40, 30)]
+    for name, (width, height) in zip(("turned.jpg", "plain.jpg"), sizes, strict=True):
+        item = AnnotatedImage(tmp_path / name, name, ImageTruth.empty(width, height))
+        assert decode_image(item).shape == (height, width, 3)
+    wrong = AnnotatedImage(tmp_path / "plain.jpg", "plain.jpg", ImageTruth.empty(400, 300))
+    with pytest.raises(DatasetError, match="has 40x30 px, but its annotation is for 400x300"):
+        decode_image(wrong)
+
+
+def test_a_size_that_coco_lacks_is_read_from_the_image(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((30, 40, 3), np.uint8))
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [30, 20, 30, 30]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    dataset = read_coco(tmp_path / "coco.json", tmp_path, check_files=False)
+    assert (dataset.images[0].truth.width, dataset.images[0].truth.height) == (40, 30)
+    assert dataset.images[0].truth.boxes.tolist() == [[30, 20, 40, 30]]
+    assert len(dataset) == 1 and "b.png: the annotations lack its size" in dataset.problems[0]

@@ -118,5 +118,5 @@ def test_tiling_keeps_objects_and_marks_fragments(tmp_path):
     assert len(moved.ignore_regions) == 0
     tiles = tile_dataset(dataset_of(tmp_path, broken=(2,)), tmp_path / "tiles", tile=40, overlap=20)
     assert [tile.name for tile in tiles.images] == ["0_0_0.png", "0_20_0.png", "1_0_0.png", "1_20_0.png"]
-    assert "2.png: the image cannot be decoded" in tiles.problems
+    assert any(line.startswith("2.png") and line.endswith("cannot be decoded") for line in tiles.problems)
     assert cv2.imread(str(tiles.images[1].path)).shape == (40, 40, 3)

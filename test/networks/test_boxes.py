@@ -82,6 +82,10 @@ def test_the_integral_is_the_expected_bin():
     half = torch.full((17,), -1e4)
     half[[4, 5]] = 0
     assert box_ops.integral(half.repeat(4), 17).tolist() == [4.5] * 4
+    random = 3 * torch.randn(50, 68, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # distances are float32, whatever the network ran in
+        mixed = box_ops.integral(random, 17)
+    assert torch.equal(mixed, box_ops.integral(random, 17))
 
 
 def test_centerness_by_hand():

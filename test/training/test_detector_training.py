@@ -194,7 +194,10 @@ def test_a_teacher_adds_its_losses_and_stays_out_of_the_checkpoint(recipe, tmp_p
         ({"training": {"optimizer": "lion"}}, "no optimizer 'lion'; choose sgd or adamw"),
         ({"distillation": {"method": "ld"}}, r"needs a trained teacher; set teacher.checkpoint=FILE"),
         ({"model": {"num_classes": 7}}, "num_classes is 7, but the data have 2"),
-        ({"augmentation": {"rotate": 3}}, "augmentation has unknown keys: rotate"),
+        ({"augmentation": {"rotate": 3}}, "augmentation has no key 'rotate'"),
+        ({"augmentation": {"short_sides": 800}}, r"augmentation\.short_sides must be a list, not 800"),
+        ({"model": {"neck_channels": "wide"}}, r"model\.neck_channels must be int, not 'wide'"),
+        ({"data": {"train": "data/coco"}}, r"data\.train must be a mapping of keys, not 'data/coco'"),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(recipe, tmp_path, change, message):

@@ -68,9 +68,11 @@ class Schedule:
 
 def test_a_section_becomes_its_dataclass():
     assert section({"training": {"epochs": 3}}, "training", Schedule) == Schedule(3)
-    with pytest.raises(RecipeError, match=r"unknown keys: epoch\. Known are epochs, rate"):
+    with pytest.raises(RecipeError, match=r"The recipe's training has no key 'epoch'; its keys: epochs, rate"):
         section({"training": {"epoch": 3}}, "training", Schedule)
-    with pytest.raises(RecipeError, match=r"incomplete.*epochs"):
+    with pytest.raises(RecipeError, match="lacks the key 'epochs'"):
         section({}, "training", Schedule)
-    with pytest.raises(RecipeError, match="must be a mapping, not 3"):
+    with pytest.raises(RecipeError, match="must be a mapping of keys, not 3"):
         section({"training": 3}, "training", Schedule)
+    with pytest.raises(RecipeError, match=r"training\.rate must be a number, not '1e-3' \(YAML reads 1e-3 as text"):
+        section({"training": {"epochs": 3, "rate": "1e-3"}}, "training", Schedule)

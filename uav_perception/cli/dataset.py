@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from uav_perception.datasets.errors import DatasetError
+
 HELP = "check, convert or tile a detection data set, or measure a detector on it"
 
 _EXAMPLE = (
-    "format=visdrone root=DIR | format=coco annotations=FILE images=DIR | "
-    "format=uavdt images=DIR annotations=DIR split=test"
+    "format=visdrone root=DIR | format=coco annotations=FILE images=DIR [class_names=NAME,NAME] | "
+    "format=uavdt images=DIR annotations=DIR split=test [every=N]"
 )
 
 
@@ -18,6 +20,12 @@ def _pair(text: str) -> tuple[str, str]:
     if not (key and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not key=value; describe a data set as {_EXAMPLE}")
     return key, value
+
+
+def _every(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise DatasetError(f"every={text}: it must be a whole number, at least 1.")
+    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
     values: dict[str, object] = dict(args.description)
     if "every" in values:
-        values["every"] = int(str(values["every"]))
+        values["every"] = _every(str(values["every"]))
+    if "class_names" in values:
+        values["class_names"] = str(values["class_names"]).split(",")
     dataset = open_detection_set(values)
     return {"check": _check, "to-coco": _to_coco, "to-visdrone": _to_visdrone, "tile": _tile, "evaluate": _evaluate}[
         args.action
@@ -64,7 +74,7 @@ def _check(args: argparse.Namespace, dataset) -> int:
         store = ImageStore(dataset)
         for index, item in enumerate(tqdm(dataset.images, desc="images", unit="image")):
             if store.image(index) is None:
-                problems.append(f"{item.name}: the image cannot be decoded")
+                problems.append(f"{item.name}: {store.broken[item.name]}")
     for line in problems:
         print(line)
     print(f"{len(dataset)} images, {len(problems)} problems")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, ProblemLog, usable_box
+from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, ProblemLog, image_size, usable_box
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.files import write_json
@@ -23,7 +23,7 @@ def read_coco(
     ``iscrowd`` and ``ignore`` both make an object ignored (the evaluators overwrite ``ignore`` by ``iscrowd``, so a
     data set that uses only the former would be evaluated wrongly). Class ids follow the order of the categories' ids
     or of ``class_names``; objects of other classes are dropped. Boxes without area, outside the image or not finite,
-    and images whose file is missing, are skipped and named.
+    and images whose file is missing, are skipped and named. A size that the JSON lacks is read from the image.
 
     Args:
         annotations: the JSON file.
@@ -58,7 +58,12 @@ def read_coco(
         if check_files and not path.is_file():
             log.skip(entry["file_name"], "the image file does not exist")
             continue
-        truth = _truth(entry, by_image.pop(entry["id"], []), class_of, log)
+        try:
+            size = _size(entry, path)
+        except DatasetError as error:
+            log.skip(entry["file_name"], f"the annotations lack its size, and {error}")
+            continue
+        truth = _truth(entry, size, by_image.pop(entry["id"], []), class_of, log)
         found.append(AnnotatedImage(path, entry["file_name"], truth))
     known = {entry["id"] for entry in entries}
     for image_id in by_image.keys() - known:
@@ -66,9 +71,15 @@ def read_coco(
     return DetectionSet(tuple(found), names, log.report(annotations))
 
 
-def _truth(image: dict, objects: list[dict], class_of: dict[int, int], log: ProblemLog) -> ImageTruth:
-    width, height = int(image.get("width", 0)), int(image.get("height", 0))
-    boxes, classes, ignored, areas, tracks = [], [], [], [], []
+def _size(entry: dict, path: Path) -> tuple[int, int]:
+    width, height = int(entry.get("width") or 0), int(entry.get("height") or 0)
+    return (width, height) if width > 0 and height > 0 else image_size(path)
+
+
+def _truth(
+    image: dict, size: tuple[int, int], objects: list[dict], class_of: dict[int, int], log: ProblemLog
+) -> ImageTruth:
+    (width, height), boxes, classes, ignored, areas, tracks = size, [], [], [], [], []
     for entry in objects:
         if entry.get("category_id") not in class_of:
             continue

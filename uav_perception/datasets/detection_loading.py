@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet
+from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, decode_image
 from uav_perception.datasets.detection_transforms import Augmentation, Sample, augment, resize_keep_ratio
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.networks.assigners import ImageTargets
@@ -60,33 +58,30 @@ class ImageStore:
         self.dataset = dataset
         self._in_memory = in_memory
         self._bytes: dict[int, np.ndarray] = {}
-        self.broken: set[str] = set()
+        self.broken: dict[str, str] = {}
 
     def image(self, index: int) -> np.ndarray | None:
-        """The image (H, W, 3) uint8 BGR, or None when it cannot be decoded; each such file is named once."""
+        """The image (H, W, 3) uint8 BGR, or None when :func:`decode_image` refuses it; each such file is named once.
+
+        ``broken`` keeps the reasons by the images' names.
+        """
         item = self.dataset.images[index]
-        data = self._bytes.get(index)
-        if data is None:
-            data = _file_bytes(item.path)
-            if self._in_memory:
-                self._bytes[index] = data
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-        if image is None and item.name not in self.broken:
-            self.broken.add(item.name)
-            _log.warning("%s cannot be decoded and is skipped (%d so far).", item.path, len(self.broken))
-        return image
+        try:
+            if not self._in_memory:
+                return decode_image(item)
+            if index not in self._bytes:
+                self._bytes[index] = np.fromfile(item.path, np.uint8)
+            return decode_image(item, self._bytes[index])
+        except (DatasetError, OSError) as error:
+            if item.name not in self.broken:
+                self.broken[item.name] = str(error)
+                _log.warning("Skipped (%d so far): %s.", len(self.broken), error)
+            return None
 
     def sample(self, index: int) -> Sample | None:
         """The image with its objects, ignored ones left out, as mmdet trains; None when it cannot be decoded."""
         image = self.image(index)
         return None if image is None else Sample(image, *objects(self.dataset.images[index]))
-
-
-def _file_bytes(path: Path) -> np.ndarray:
-    try:
-        return np.fromfile(path, np.uint8)
-    except OSError:
-        return np.zeros(0, np.uint8)
 
 
 def objects(item: AnnotatedImage) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.evaluation.truth import ImageTruth
@@ -75,18 +76,49 @@ class ProblemLog:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height from an image file's header [px].
+    """Width and height from an image file's header [px], as it is shown: turned where its EXIF data say so.
 
     Raises:
         DatasetError: the file is missing, empty or no image.
     """
     try:
         with Image.open(path) as image:
-            return image.size
+            # Only when the header has EXIF data: PNG would be decoded to look for them at its end.
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
+            return image.size[::-1] if orientation >= 5 else image.size
     except FileNotFoundError:
         raise DatasetError(f"the image {path} does not exist") from None
     except (UnidentifiedImageError, OSError) as error:
         raise DatasetError(f"the image {path} cannot be read ({error})") from error
+
+
+def decode_image(item: AnnotatedImage, data: np.ndarray | None = None) -> np.ndarray:
+    """The pixels of an annotated image.
+
+    Args:
+        item: what to decode.
+        data: the file's bytes (uint8); read from the file when None.
+
+    Returns:
+        (H, W, 3) uint8 BGR, turned where its EXIF data say so.
+
+    Raises:
+        DatasetError: it cannot be decoded, or its size is not the annotation's: the boxes would lie elsewhere.
+    """
+    if data is None:
+        try:
+            data = np.fromfile(item.path, np.uint8)
+        except OSError as error:
+            raise DatasetError(f"the image {item.path} cannot be read ({error})") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise DatasetError(f"the image {item.path} cannot be decoded")
+    size, annotated = (image.shape[1], image.shape[0]), (item.truth.width, item.truth.height)
+    if all(annotated) and size != annotated:
+        raise DatasetError(
+            f"the image {item.path} has {size[0]}x{size[1]} px, but its annotation is for {annotated[0]}x{annotated[1]}"
+        )
+    return image
 
 
 def usable_box(box: Sequence[float], width: int, height: int) -> tuple[np.ndarray | None, str]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, ProblemLog
+from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, ProblemLog, decode_image
 from uav_perception.datasets.detection_transforms import MIN_VISIBLE
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.evaluation.truth import ImageTruth
@@ -73,9 +73,10 @@ def tile_dataset(dataset: DetectionSet, output: str | Path, tile: int = 800, ove
     """
     output, log, images = Path(output), ProblemLog(list(dataset.problems)), []
     for item in tqdm(dataset.images, desc="tiles", unit="image"):
-        image = cv2.imread(str(item.path), cv2.IMREAD_COLOR)
-        if image is None:
-            log.skip(item.name, "the image cannot be decoded")
+        try:
+            image = decode_image(item)
+        except DatasetError as error:
+            log.skip(item.name, str(error))
             continue
         rows, columns = image.shape[:2]
         for top in tile_starts(rows, tile, overlap):

@@ -7,6 +7,7 @@ Categories: 0 ignored region, 1 pedestrian ... 10 motor, 11 others.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -100,22 +101,27 @@ def read_visdrone_file(path: Path, width: int, height: int, log: ProblemLog | No
 def write_visdrone(dataset: DetectionSet, root: str | Path) -> None:
     """Write a data set's annotations as VisDrone text files, ``root/annotations/<stem>.txt``.
 
-    The images stay where they are. Coordinates are rounded to whole pixels, as the format has them. Class c becomes
-    category c + 1.
+    The images stay where they are. VisDrone has one folder of images: of an image in a subfolder,
+    ``M0203/img000001.jpg``, the stem is ``M0203_img000001``, so copy it to ``images/`` under that name. Coordinates are
+    rounded to whole pixels, as the format has them. Class c becomes category c + 1.
 
     Raises:
-        DatasetError: the data set has more classes than VisDrone has categories.
+        DatasetError: the data set has more classes than VisDrone has categories, or two images of one stem.
     """
     if len(dataset.class_names) > len(VISDRONE_CLASSES):
         raise DatasetError(
             f"VisDrone's format has {len(VISDRONE_CLASSES)} categories, this data set has {len(dataset.class_names)}."
         )
-    for image in dataset.images:
+    stems = [Path(image.name).with_suffix("").as_posix().replace("/", "_") for image in dataset.images]
+    twice = next((stem for stem, count in Counter(stems).items() if count > 1), None)
+    if twice is not None:
+        raise DatasetError(f"Two images would be annotated in {twice}.txt; give them different names.")
+    for image, stem in zip(dataset.images, stems, strict=True):
         truth = image.truth
         lines = [_line(region, 0, _IGNORED_REGION) for region in truth.ignore_regions]
         for box, class_id, ignored in zip(truth.boxes, truth.class_ids, truth.ignored, strict=True):
             lines.append(_line(box, int(not ignored), int(class_id) + 1))
-        write_text(Path(root) / "annotations" / f"{Path(image.name).stem}.txt", "".join(lines))
+        write_text(Path(root) / "annotations" / f"{stem}.txt", "".join(lines))
 
 
 def _line(box: np.ndarray, score: int, category: int) -> str:

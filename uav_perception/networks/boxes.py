@@ -108,7 +108,8 @@ def integral(distributions: Tensor, bins: int) -> Tensor:
         Distances (..., 4) in units of the stride, 0 to bins - 1.
     """
     logits = distributions.unflatten(-1, (4, bins))
-    return logits.softmax(-1) @ torch.arange(bins, dtype=logits.dtype, device=logits.device)
+    with torch.autocast(logits.device.type, enabled=False):  # it would round the distances to half precision
+        return logits.softmax(-1) @ torch.arange(bins, dtype=logits.dtype, device=logits.device)
 
 
 def centerness(distances: Tensor) -> Tensor:

@@ -223,8 +223,10 @@ class ActionTraining(lightning.LightningModule):
         self.log_dict(self.epoch_metrics, prog_bar=True)
 
     def on_fit_end(self) -> None:
-        """The headline test, with all processes still there."""
+        """The headline test, with all processes still there. Lightning has moved the network to the CPU already."""
+        self.to(self.trainer.strategy.root_device)
         self.last_confusion = self.confusion(self.recipe.training.protocol, "Testing")
+        self.cpu()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What it takes to use the network without the recipe."""

@@ -55,6 +55,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise RecipeError(f"{where} must be a list, not {value!r}.")
         inner = arguments[0]
         return tuple(_value(inner, item, f"{where}[{number}]") for number, item in enumerate(value))
+    if origin is dict and not isinstance(value, Mapping):
+        raise RecipeError(f"{where} must be a mapping of keys, not {value!r}.")
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if hint in (int, str, bool) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):

@@ -30,7 +30,7 @@ from uav_perception.training.checkpoints import load_detector
 from uav_perception.training.detector_module import DetectorModule, TrainingConfig, Validation
 from uav_perception.training.epoch_state import EpochState
 from uav_perception.training.errors import RecipeError
-from uav_perception.training.recipes import Recipe, section
+from uav_perception.training.recipes import Recipe, merge, section
 from uav_perception.training.step_statistics import StepStatistics
 
 _log = logging.getLogger(__name__)
@@ -88,10 +88,6 @@ def processes() -> tuple[int, int, int]:
     return int(get("RANK", 0)), int(get("WORLD_SIZE", 1)), int(get("LOCAL_WORLD_SIZE", 1))
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
 def build(recipe: Recipe, output: Path) -> DetectorTraining:
     """Build data, network, teacher and module.
 
@@ -105,7 +101,7 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
     rank, world, _ = processes()
     train = open_detection_set(data.train)
     store = ImageStore(train, data.in_memory)
-    augmentation = Augmentation(**_tuples(_checked(recipe, "augmentation", Augmentation)))
+    augmentation = section(recipe, "augmentation", Augmentation)
     portrait = np.array([image.truth.height > image.truth.width for image in train.images])
     training_loader = DataLoader(
         TrainingImages(store, augmentation, config.seed),
@@ -119,12 +115,13 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
     if data.val is not None:
         validation, validation_loader = _validation(recipe, data, config, train, rank, world)
     lightning.seed_everything(config.seed, verbose=False)
-    model = _tuples(dict(recipe.get("model") or {}))
-    detector = Detector(DetectorConfig.from_dict({"num_classes": len(train.class_names), **model}))
-    if detector.config.num_classes != len(train.class_names):
-        raise RecipeError(
-            f"model.num_classes is {detector.config.num_classes}, but the data have {len(train.class_names)} classes."
-        )
+    classes = len(train.class_names)
+    model = section(
+        merge({"model": {"num_classes": classes}}, {"model": recipe.get("model", {})}), "model", DetectorConfig
+    )
+    if model.num_classes != classes:
+        raise RecipeError(f"model.num_classes is {model.num_classes}, but the data have {classes} classes.")
+    detector = Detector(model)
     initial = section(recipe, "initial", InitialConfig)
     if initial.checkpoint:
         copied = start_from(detector, load_detector(initial.checkpoint))
@@ -143,11 +140,6 @@ def build(recipe: Recipe, output: Path) -> DetectorTraining:
         _distiller(recipe, detector),
     )
     return DetectorTraining(module, validation_loader, config)
-
-
-def _checked(recipe: Recipe, name: str, kind: type) -> dict[str, Any]:
-    section(recipe, name, kind)
-    return dict(recipe.get(name) or {})
 
 
 def _validation(recipe, data: DataConfig, config: TrainingConfig, train: DetectionSet, rank: int, world: int):

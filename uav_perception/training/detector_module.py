@@ -59,7 +59,7 @@ class TrainingConfig:
     warmup: int = 500
     warmup_factor: float = 0.001
     schedule: str = "step"
-    drops: tuple[int, ...] | list[int] = (8, 11)
+    drops: tuple[int, ...] = (8, 11)
     clip: float = 0.0
     precision: str = "32"
     seed: int = 0
@@ -152,7 +152,7 @@ class DetectorModule(lightning.LightningModule):
             config.warmup,
             config.warmup_factor,
             config.schedule,
-            tuple(config.drops),
+            config.drops,
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
+from uav_perception.training.checked import checked
 from uav_perception.training.errors import RecipeError
 
 Recipe = dict[str, Any]
@@ -81,18 +81,7 @@ def section(recipe: Recipe, name: str, kind: type[_T]) -> _T:
         kind: the dataclass.
 
     Raises:
-        RecipeError: the section is not a mapping, a key is unknown or a required one is missing.
+        RecipeError: the section is not a mapping, a key is unknown, a required one is missing, or a type is wrong.
     """
-    values = recipe.get(name) or {}
-    if not isinstance(values, dict):
-        raise RecipeError(f"The recipe's {name} must be a mapping, not {values!r}.")
-    known = {field.name for field in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise RecipeError(
-            f"The recipe's {name} has unknown keys: {', '.join(unknown)}. Known are {', '.join(sorted(known))}."
-        )
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise RecipeError(f"The recipe's {name} is incomplete: {error}.") from error
+    values = recipe.get(name)
+    return checked(kind, {} if values is None else values, f"The recipe's {name}")
