@@ -100,6 +100,11 @@ def test_every_image_is_accounted_for(folder, tmp_path, options, processed):
     assert counts["processed"] == processed
 
 
+def test_a_span_without_images_is_said(folder, tmp_path, capsys):
+    assert run(folder, tmp_path / "out", "--start", "100", flights=["one"]) == 0
+    assert "warning: not one image was processed: --start and --end skip all" in capsys.readouterr().out
+
+
 def test_requirements_decide_the_exit_status(folder, tmp_path, capsys):
     assert run(folder, tmp_path / "out", "--require", "ap50>=0.49", "--limit", "10") == 0
     assert run(folder, tmp_path / "out", "--require", "ap50>=0.51", "--require", "top1>0.1", "--limit", "10") == 1
@@ -152,6 +157,8 @@ def test_one_broken_flight_does_not_stop_the_others(folder, tmp_path, capsys):
         (("--model", "{model}", "--every", "0"), "--every must be 1 or more, not 0"),
         (("--model", "{model}", "--jobs", "0"), "--jobs must be 1 or more, not 0"),
         (("--model", "{model}", "--end", "0"), "--end 0.0 s must lie after --start 0.0 s"),
+        (("--model", "{model}", "--end", "inf"), "--start and --end are times in seconds, not 0.0 and inf"),
+        (("--model", "{model}", "--truth-tolerance-ms", "nan"), "--truth-tolerance-ms must be 0 or more, not nan"),
         (("--action-model", "{model}", "--action-scope", "track"), "needs tracks"),
     ],
 )

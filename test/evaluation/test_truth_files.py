@@ -128,3 +128,11 @@ def test_coco_with_pictures_of_one_name_cannot_be_told_apart(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
     with pytest.raises(TruthError, match=r"holds 1 names of pictures more than once, such as '0001'"):
         read_truth(tmp_path / "t.json", "flight")
+
+
+@pytest.mark.parametrize(("name", "text"), [("gt.txt", "\n"), ("a.csv", "start_s,end_s,label\n")])
+def test_a_file_that_holds_nothing_is_refused(tmp_path, name, text):
+    """It would else be taken for no truth at all, and that of the bag would stand in."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(TruthError, match="is empty: it holds no image and no action"):
+        read_truth(tmp_path / name, "flight")

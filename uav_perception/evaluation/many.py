@@ -116,6 +116,8 @@ def _evaluated(task: Task, progress: Callable[[int], None]) -> FlightRecord:
     source, truth = recording.open(settings)
     record = evaluate_source(source, truth, pipeline, task.part, progress)
     record = replace(record, in_time_order=source.in_time_order)
+    if task.part is None and record.accounting.skipped == record.accounting.total:
+        record = replace(record, warnings=("not one image was processed: --start and --end skip all", *record.warnings))
     if isinstance(source, Bag) and truth is not None and truth.positions:
         tolerance_ns = round(settings.tolerance_ms * 1e6)
         placed, warnings = placed_in(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,8 +77,10 @@ class Settings:
             raise EvaluationError(f"--every must be 1 or more, not {self.every}.")
         if not 0 <= self.score_threshold <= 1:
             raise EvaluationError(f"--score-threshold must lie in 0..1, not {self.score_threshold}.")
-        if self.tolerance_ms < 0:
-            raise EvaluationError(f"--truth-tolerance-ms must not be negative, but is {self.tolerance_ms}.")
+        if not 0 <= self.tolerance_ms < math.inf:
+            raise EvaluationError(f"--truth-tolerance-ms must be 0 or more, not {self.tolerance_ms}.")
+        if not math.isfinite(self.start_s) or not (self.end_s is None or math.isfinite(self.end_s)):
+            raise EvaluationError(f"--start and --end are times in seconds, not {self.start_s} and {self.end_s}.")
         if self.end_s is not None and self.end_s <= self.start_s:
             raise EvaluationError(f"--end {self.end_s} s must lie after --start {self.start_s} s.")
         if self.limit is not None and self.limit < 1:

@@ -31,7 +31,7 @@ def read_truth(path: str | Path, flight: str, format_name: str | None = None) ->
         format_name: one of :data:`FORMATS`, or None.
 
     Raises:
-        TruthError: the file is missing, damaged or of no known format.
+        TruthError: the file is missing, damaged, of no known format, or holds nothing.
     """
     path = Path(path)
     if not path.exists():
@@ -47,7 +47,13 @@ def read_truth(path: str | Path, flight: str, format_name: str | None = None) ->
     }
     if kind not in readers:
         raise TruthError(f"Unknown truth format {kind!r}; known are {', '.join(FORMATS)}.")
-    return readers[kind]()
+    table = readers[kind]()
+    if not table.images and not table.spans:
+        raise TruthError(
+            f"The truth {path} is empty: it holds no image and no action. Leave it out to judge against what the "
+            "recording itself holds."
+        )
+    return table
 
 
 def _guess(path: Path) -> str:
@@ -148,7 +154,7 @@ def read_coco(path: Path) -> TruthTable:
             )
             for image in data["images"]
         }
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, ValueError) as error:
         raise TruthError(
             f"{path} is no complete COCO file ({type(error).__name__}: {error}); it needs images (id, file_name), "
             "annotations (image_id, category_id, bbox) and categories (id, name)."
