@@ -63,6 +63,10 @@ def test_evaluation_prints_both_protocols_side_by_side(split, tmp_path, capsys):
     assert [line.split()[0] for line in lines[1:]] == ["coco", "visdrone"]
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert set(written) == {"images", "coco", "visdrone", "made"}
+    with (split / "annotations" / "a.txt").open("a") as lines:
+        lines.write("0,0,8,8,0,0,0,0\n")  # an ignore region
+    assert main([*command, "format=visdrone", f"root={split}"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["coco", "visdrone", "uavdt"]
     write_detector(tmp_path / "other.pt", DetectorCheckpoint(Detector(DetectorConfig(1)), ("dog",)))
     assert main(["dataset", "evaluate", str(tmp_path / "other.pt"), "format=visdrone", f"root={split}"]) == 1
     assert "knows the classes dog" in capsys.readouterr().err

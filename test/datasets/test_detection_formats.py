@@ -180,6 +180,11 @@ def test_a_recipes_description_opens_the_right_reader(tmp_path):
         open_detection_set({"format": "coco", "root": tmp_path})
 
 
+def test_a_description_takes_away_what_it_inherits(tmp_path):
+    visdrone_split(tmp_path, ["1,2,10,10,1,4,0,0"])
+    assert len(open_detection_set({"format": "visdrone", "root": str(tmp_path), "sets": None})) == 1
+
+
 def test_sets_of_the_same_classes_are_joined(tmp_path):
     for name, lines in (("one", ["1,1,5,5,1,1,0,0"]), ("two", ["2,2,5,5,1,4,0,0", "not a line"])):
         visdrone_split(tmp_path / name, lines, name)
@@ -220,19 +225,16 @@ def test_images_of_several_folders_get_several_visdrone_files(tmp_path):
         write_visdrone(alike, tmp_path)
 
 
-def test_a_turned_photograph_has_the_size_that_is_shown(tmp_path):
-    picture, exif = Image.new("RGB", (40, 30)), Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    picture.save(tmp_path / "turned.jpg", exif=exif)
-    picture.save(tmp_path / "plain.jpg")
-    sizes = [image_size(tmp_path / name) for name in ("turned.jpg", "plain.jpg")]
-    assert sizes == [(30, 40), (40, 30)]
-    for name, (width, height) in zip(("turned.jpg", "plain.jpg"), sizes, strict=True):
-        item = AnnotatedImage(tmp_path / name, name, ImageTruth.empty(width, height))
-        assert decode_image(item).shape == (height, width, 3)
-    wrong = AnnotatedImage(tmp_path / "plain.jpg", "plain.jpg", ImageTruth.empty(400, 300))
+def test_pixels_are_those_that_the_annotation_is_for(tmp_path):
+    photograph, exif = Image.new("RGB", (40, 30)), Image.Exif()
+    exif[0x0112] = 6  # viewers turn it by 90 degrees
+    photograph.save(tmp_path / "turned.jpg", exif=exif)
+    assert image_size(tmp_path / "turned.jpg") == (40, 30)
+    item = AnnotatedImage(tmp_path / "turned.jpg", "turned.jpg", ImageTruth.empty(40, 30))
+    assert decode_image(item).shape == (30, 40, 3)
+    other = AnnotatedImage(item.path, item.name, ImageTruth.empty(400, 300))
     with pytest.raises(DatasetError, match="has 40x30 px, but its annotation is for 400x300"):
-        decode_image(wrong)
+        decode_image(other)
 
 
 def test_a_size_that_coco_lacks_is_read_from_the_image(tmp_path):

@@ -20,7 +20,7 @@ def boxes(count, seed=0):
 
 def test_published_constants():
     gfl, atss, fcos = (crosskd.CrossKdConstants.published(name) for name in ("gfl", "atss", "fcos"))
-    assert (gfl.from_layer, gfl.class_weight, gfl.box_weight, gfl.temperature, gfl.box_loss) == (3, 1.0, 3.0, 1.0, "kl")
+    assert (gfl.from_layer, gfl.class_weight, gfl.box_weight, gfl.temperature, gfl.box_loss) == (3, 1.0, 4.0, 1.0, "kl")
     assert (atss.from_layer, atss.class_weight, atss.box_weight, atss.centerness_weight) == (3, 1.0, 1.0, 1.0)
     assert (atss.box_loss, fcos.box_loss) == ("giou", "iou")
     assert (fcos.from_layer, fcos.class_weight, fcos.box_weight, fcos.centerness_weight) == (2, 0.4, 0.75, 0.0)

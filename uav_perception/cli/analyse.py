@@ -95,10 +95,10 @@ def _statistics(args: argparse.Namespace) -> int:
 
 def _picture_and_truth(args: argparse.Namespace):
     """The image (RGB, grey where there is none) and its annotation."""
-    import cv2
     import numpy as np
 
     from uav_perception.datasets.coco import read_coco
+    from uav_perception.datasets.detection_set import decode_image
     from uav_perception.distillation.errors import DistillationError
 
     dataset = read_coco(args.annotations, args.images or args.annotations.parent, check_files=False)
@@ -108,10 +108,7 @@ def _picture_and_truth(args: argparse.Namespace):
     item = chosen[0]
     if args.images is None:
         return np.full((item.truth.height, item.truth.width, 3), 150, np.uint8), item.truth
-    image = cv2.imread(str(item.path))
-    if image is None:
-        raise DistillationError(f"{item.path} cannot be read as an image; check --images")
-    return image[..., ::-1].copy(), item.truth
+    return decode_image(item)[..., ::-1].copy(), item.truth
 
 
 def _vlr(args: argparse.Namespace) -> int:

@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tile.add_argument("output", type=Path, help="folder for tiles and coco.json")
     tile.add_argument("--tile", type=int, default=800, help="side of a tile [px] (default: %(default)s)")
     tile.add_argument("--overlap", type=int, default=160, help="least overlap [px] (default: %(default)s)")
-    evaluate = actions.add_parser("evaluate", help="measure a trained detector by the COCO and VisDrone protocols")
+    evaluate = actions.add_parser(
+        "evaluate",
+        help="measure a trained detector by the COCO, VisDrone and UAVDT protocols",
+    )
     evaluate.add_argument("checkpoint", type=Path, help="detector.pt of a training")
     evaluate.add_argument("--batch", type=int, default=1, help="images a step (default: %(default)s)")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all metrics there")
@@ -111,14 +114,14 @@ def _tile(args: argparse.Namespace, dataset) -> int:
 
 def _evaluate(args: argparse.Namespace, dataset) -> int:
     from uav_perception.files import write_json
-    from uav_perception.training.detector_testing import evaluate_checkpoint
+    from uav_perception.training.detector_testing import PROTOCOLS, evaluate_checkpoint
 
     metrics = evaluate_checkpoint(args.checkpoint, dataset, args.batch)
     if args.json:
         write_json(args.json, metrics)
     names = ("AP", "AP50", "AP75", "AR1", "AR10", "AR100", "AR500")
     print(f"{metrics['images']} images" + "".join(f"{name:>8s}" for name in names))
-    for protocol in ("coco", "visdrone"):
+    for protocol in (name for name in PROTOCOLS if name in metrics):
         values = (metrics[protocol].get(name) for name in names)
         print(f"{protocol:12s}" + "".join("       -" if value is None else f"{100 * value:8.2f}" for value in values))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.evaluation.truth import ImageTruth
@@ -76,16 +76,14 @@ class ProblemLog:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height from an image file's header [px], as it is shown: turned where its EXIF data say so.
+    """Width and height from an image file's header [px].
 
     Raises:
         DatasetError: the file is missing, empty or no image.
     """
     try:
         with Image.open(path) as image:
-            # Only when the header has EXIF data: PNG would be decoded to look for them at its end.
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
-            return image.size[::-1] if orientation >= 5 else image.size
+            return image.size
     except FileNotFoundError:
         raise DatasetError(f"the image {path} does not exist") from None
     except (UnidentifiedImageError, OSError) as error:
@@ -100,7 +98,7 @@ def decode_image(item: AnnotatedImage, data: np.ndarray | None = None) -> np.nda
         data: the file's bytes (uint8); read from the file when None.
 
     Returns:
-        (H, W, 3) uint8 BGR, turned where its EXIF data say so.
+        (H, W, 3) uint8 BGR, the pixels as they are stored: EXIF's orientation is ignored, as everywhere here.
 
     Raises:
         DatasetError: it cannot be decoded, or its size is not the annotation's: the boxes would lie elsewhere.
@@ -110,7 +108,7 @@ def decode_image(item: AnnotatedImage, data: np.ndarray | None = None) -> np.nda
             data = np.fromfile(item.path, np.uint8)
         except OSError as error:
             raise DatasetError(f"the image {item.path} cannot be read ({error})") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
         raise DatasetError(f"the image {item.path} cannot be decoded")
     size, annotated = (image.shape[1], image.shape[0]), (item.truth.width, item.truth.height)

@@ -21,12 +21,13 @@ def open_detection_set(description: dict[str, object]) -> DetectionSet:
     Args:
         description: ``format`` (coco, visdrone or uavdt) and the arguments of that format's reader, for example
             ``{"format": "coco", "annotations": "train.json", "images": "train"}``. The format ``joined`` puts several
-            sets of the same classes one after the other: ``{"format": "joined", "sets": [{...}, {...}]}``.
+            sets of the same classes one after the other: ``{"format": "joined", "sets": [{...}, {...}]}``. A key that
+            is None counts as missing: so a recipe takes away what it inherits.
 
     Raises:
         DatasetError: unknown format, missing or unknown keys, sets of different classes, or what the reader raises.
     """
-    values = dict(description)
+    values = {key: value for key, value in description.items() if value is not None}
     name = values.pop("format", None)
     if name == "joined":
         return _joined(values)

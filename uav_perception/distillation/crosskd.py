@@ -34,7 +34,7 @@ class CrossKdConstants:
 
     from_layer: int = 3
     class_weight: float = 1.0
-    box_weight: float = 3.0
+    box_weight: float = 4.0
     centerness_weight: float = 0.0
     temperature: float = 1.0
     box_loss: str = "kl"

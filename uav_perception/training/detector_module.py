@@ -19,7 +19,7 @@ from uav_perception.inference.detections import Detections
 from uav_perception.networks.decode import DecodeConfig, decode_batch
 from uav_perception.networks.detector import Detector
 from uav_perception.training.checkpoints import DetectorCheckpoint, write_detector
-from uav_perception.training.detector_testing import measure, to_original
+from uav_perception.training.detector_testing import PROTOCOLS, measure, to_original
 from uav_perception.training.errors import RecipeError
 from uav_perception.training.schedule import Schedule, parameter_groups
 
@@ -213,10 +213,12 @@ class DetectorModule(lightning.LightningModule):
             self.write(self.output / "best.pt")
 
     def summary(self) -> str:
-        """The last validation in one line, both protocols."""
+        """The last validation in one line, all protocols."""
         parts = []
-        for protocol in ("coco", "visdrone"):
-            values = self.metrics.get(protocol, {})
+        for protocol in PROTOCOLS:
+            if protocol not in self.metrics:
+                continue
+            values = self.metrics[protocol]
             shown = " ".join(f"{k} {values[k]:.3f}" for k in ("AP", "AP50", "AP75") if values.get(k) is not None)
             parts.append(f"{protocol}: {shown}")
         return f"epoch {self.current_epoch}, step {self.global_step}: " + "; ".join(parts)

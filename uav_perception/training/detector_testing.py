@@ -12,12 +12,14 @@ from tqdm import tqdm
 
 from uav_perception.datasets.detection_loading import ImageStore, TestImages, collate
 from uav_perception.datasets.detection_set import DetectionSet
-from uav_perception.evaluation.detection import coco_metrics, visdrone_metrics
+from uav_perception.evaluation.detection import coco_metrics, uavdt_metrics, visdrone_metrics
 from uav_perception.inference.detections import Detections
 from uav_perception.networks.decode import DecodeConfig, decode_batch
 from uav_perception.provenance import provenance
 from uav_perception.training.checkpoints import read_detector
 from uav_perception.training.errors import CheckpointError
+
+PROTOCOLS = ("coco", "visdrone", "uavdt")
 
 
 def to_original(detections: Detections, size: tuple[int, int], original: tuple[int, int]) -> Detections:
@@ -27,7 +29,9 @@ def to_original(detections: Detections, size: tuple[int, int], original: tuple[i
 
 
 def measure(detections: dict[int, Detections], dataset: DetectionSet, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """COCO and VisDrone metrics of the images that were looked at (undecodable ones are left out of both).
+    """COCO and VisDrone metrics of the images that were looked at (undecodable ones are left out of all).
+
+    Where there are ignore regions, UAVDT's too: COCO's know none, and count what is detected there as false.
 
     Args:
         detections: by index of the image in the data set, in pixels of the original image.
@@ -37,11 +41,14 @@ def measure(detections: dict[int, Detections], dataset: DetectionSet, class_name
     indices = sorted(detections)
     truths = [dataset.images[index].truth for index in indices]
     found = [detections[index] for index in indices]
-    return {
+    metrics = {
         "images": len(indices),
         "coco": coco_metrics(truths, found, class_names),
         "visdrone": visdrone_metrics(truths, found, class_names),
     }
+    if any(len(truth.ignore_regions) for truth in truths):
+        metrics["uavdt"] = uavdt_metrics(truths, found, class_names)
+    return metrics
 
 
 def evaluate_checkpoint(
