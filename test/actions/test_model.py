@@ -18,6 +18,19 @@ def test_both_halves_equal_the_whole_graph(model_path):
     np.testing.assert_allclose(model.logits(window), logits, atol=1e-6)
 
 
+def test_more_actors_than_an_engine_takes_are_run_in_parts(model_path):
+    model = ActionModel(model_path)
+    rng = np.random.default_rng(0)
+    contract = model.contract
+    frames = rng.random((5, 3, contract.input_height, contract.input_width), np.float32)
+    whole = model.features(frames)
+    windows = np.stack([np.roll(np.resize(whole, (model.segments, whole.shape[1])), i, axis=0) for i in range(5)])
+    logits = model.logits(windows)
+    model._largest_batch = 2
+    np.testing.assert_allclose(model.features(frames), whole, rtol=1e-5)
+    np.testing.assert_allclose(model.logits(windows), logits, rtol=1e-5)
+
+
 def test_a_clip_model_gives_the_same_logits(model_path, clip_path, images):
     cached, clip = ActionModel(model_path), ActionModel(clip_path)
     logits = []

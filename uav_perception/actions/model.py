@@ -93,6 +93,8 @@ class ActionModel:
         self._of_crops = Preprocessor(replace(self.contract, resize="stretch"))
         graph = _whole(path, engine)
         self._backbone: Backend | None = None
+        # Engines are built for batches up to a size; there may be more actors.
+        self._largest_batch = engine.max_batch if backend in ENGINE_LIBRARIES else None
         self._head_input = "clip" if "clip" in {value.name for value in graph.graph.input} else "window"
         if self._head_input == "window":
             self._backbone = make_backend(backend, cut(graph, ["frames"], ["features"]), engine)
@@ -118,7 +120,7 @@ class ActionModel:
         """
         if self._backbone is None:
             return frames
-        return np.array(self._backbone.run({"frames": frames})["features"])
+        return self._run(self._backbone, "frames", "features", frames)
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Run the transformer.
@@ -129,7 +131,13 @@ class ActionModel:
         Returns:
             float32, shape (B, C).
         """
-        return np.array(self._head.run({self._head_input: windows})["logits"])
+        return self._run(self._head, self._head_input, "logits", windows)
+
+    def _run(self, backend: Backend, fed: str, wanted: str, batch: np.ndarray) -> np.ndarray:
+        """One output for a batch, in parts that the engine takes."""
+        step = self._largest_batch or max(len(batch), 1)
+        starts = range(0, max(len(batch), 1), step)
+        return np.concatenate([np.array(backend.run({fed: batch[i : i + step]})[wanted]) for i in starts])
 
 
 def _batch(preprocess: Preprocessor, images: Sequence[np.ndarray]) -> np.ndarray:

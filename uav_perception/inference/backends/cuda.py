@@ -86,6 +86,10 @@ class Stream:
         """Run a graph."""
         call(self._cuda, self._cuda.cudaGraphLaunch(graph, self.handle))
 
+    def forget(self, graph: object) -> None:
+        """Free a graph that is not running."""
+        call(self._cuda, self._cuda.cudaGraphExecDestroy(graph))
+
 
 class Buffer:
     """Memory on the device with a pinned mirror on the host.

@@ -101,7 +101,7 @@ def load_engine(
 
 
 class TensorRtBackend:
-    """A network in TensorRT: pinned buffers, one stream, a CUDA graph for each shape that comes again.
+    """A network in TensorRT: pinned buffers, one stream, a CUDA graph where inputs of one shape follow each other.
 
     Args:
         model: an ONNX file, or a model in memory.
@@ -127,8 +127,8 @@ class TensorRtBackend:
             raise BackendError(f"TensorRT cannot run the engine: {self._logger.last()}")
         self._buffers = {name: self._allocate(name) for name in [*self.inputs, *self.outputs]}
         self._shapes: tuple | None = None
-        self._runs: dict[tuple, int] = {}
-        self._graphs: dict[tuple, object] = {}
+        self._runs = 0  # of inputs of these shapes, one after the other
+        self._graph: object | None = None
         self._graphs_work = True
         device = describe_device()
         self.description = f"{library} {self._trt.__version__}, {options.precision}, {device['name']}"
@@ -137,19 +137,22 @@ class TensorRtBackend:
         """Run once; see `Backend.run`. The arrays are views of pinned memory, overwritten by the next call."""
         shapes = tuple(feeds[name].shape for name in self.inputs)
         if shapes != self._shapes:
+            self._forget_graph()
+            self._shapes, self._runs = None, 0  # refused shapes leave the context half changed
             self._set_shapes(feeds)
             self._shapes = shapes
         for name in self.inputs:
             buffer, value = self._buffers[name], feeds[name]
             np.copyto(buffer.host[: value.size], value.reshape(-1), casting="same_kind")
-        if shapes in self._graphs:
-            self._stream.launch(self._graphs[shapes])
+        if self._graph is not None:
+            self._stream.launch(self._graph)
         else:
             self._enqueue(shapes)
         self._stream.wait()
-        # The first run of a shape lets TensorRT set itself up, which must not be recorded.
-        self._runs[shapes] = self._runs.get(shapes, 0) + 1
-        if self._runs[shapes] == 1 and self._graphs_work:
+        # The first run of a shape lets TensorRT set itself up, which must not be recorded; the second shows that the
+        # shape stays, as a picture's does and the number of actors does not.
+        self._runs += 1
+        if self._runs == 2 and self._graphs_work:
             self._capture(shapes)
         return {name: self._result(name) for name in self.outputs}
 
@@ -189,11 +192,18 @@ class TensorRtBackend:
         self._stream.begin_capture()
         try:
             self._enqueue(shapes)
-            self._graphs[shapes] = self._stream.end_capture()
+            self._graph = self._stream.end_capture()
         except BackendError as error:
             self._stream.abandon_capture()
             self._graphs_work = False
             _LOG.warning("No CUDA graph, the engine runs without one: %s", error)
+
+    def _forget_graph(self) -> None:
+        """A graph holds the state of the context that it was recorded from, and must not be run once that is changed
+        (TensorRT's guide, CUDA graphs)."""
+        if self._graph is not None:
+            self._stream.forget(self._graph)
+            self._graph = None
 
     def _result(self, name: str) -> np.ndarray:
         shape = tuple(self._context.get_tensor_shape(name))
