@@ -14,7 +14,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import Action, LaunchContext, LaunchDescription
-from uav_perception.nodes.plan import Plan
+from uav_perception.nodes.plan import Plan, find_parameters
 from uav_perception.nodes.transport import PROFILE_VARIABLES, profile_path, profile_variable
 from uav_perception.resources import resource
 
@@ -31,13 +31,15 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file",
         default_value=str(resource("config", "perception.yaml")),
-        description="Parameters of all nodes; copy the default one to change it",
+        description="Parameters of all nodes: a file, or the name of one in the package's config/",
     ),
     DeclareLaunchArgument(
         "use_composition", default_value="true", description="One process that shares its images, or one for each node"
     ),
     DeclareLaunchArgument(
-        "autostart", default_value="true", description="Configure and activate the nodes; false: leave it to a manager"
+        "autostart",
+        default_value="",
+        description="Configure and activate the nodes; false: leave it to a manager; empty: as in params_file (true)",
     ),
     DeclareLaunchArgument("respawn", default_value="false", description="Start a process again when it dies"),
     DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
@@ -57,12 +59,12 @@ def start_nodes(context: LaunchContext) -> list[Action]:
         return IfCondition(LaunchConfiguration(name)).evaluate(context)
 
     plan = Plan(
-        params_file=Path(text("params_file")),
+        params_file=find_parameters(text("params_file")),
         model=text("model"),
         action_model=text("action_model"),
         names=tuple(name.strip() for name in text("nodes").split(",") if name.strip()),
         use_sim_time=flag("use_sim_time"),
-        autostart=flag("autostart"),
+        autostart=flag("autostart") if text("autostart") else None,
     )
     # The processes read the file when they start, again after a respawn, so it stays until the machine cleans its /tmp.
     overrides = Path(tempfile.mkdtemp(prefix="uav_perception_")) / "overrides.yaml"

@@ -22,6 +22,7 @@ def _main_with(monkeypatch, error):
     [
         (UavPerceptionError("score_threshold is 1.5; give a value from 0 to 1."), 1, "score_threshold is 1.5"),
         (FileNotFoundError(2, "No such file or directory", "model.onnx"), 1, "model.onnx"),
+        (PermissionError(13, "Permission denied", "report"), 1, "Permission denied: 'report'"),
         (ModuleNotFoundError("x", name="torch"), 1, "uav_perception[train]"),
         (ModuleNotFoundError("x", name="mujoco"), 1, "uav_perception[sim]"),
         (ModuleNotFoundError("x", name="rclpy"), 1, "make setup"),

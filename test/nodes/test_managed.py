@@ -203,6 +203,16 @@ def test_a_manager_that_is_faster_gets_what_is_being_loaded(make, spin):
     assert node.state_label == "inactive" and node.diary == ["load", "configure"]
 
 
+def test_a_shutdown_while_it_loads_is_final_and_lets_go_of_what_was_loaded(make, spin):
+    node = make(autostart=True)
+    node.may_load.clear()
+    spin(node, lambda: bool(node.loading_threads))
+    assert node.trigger_shutdown() == SUCCESS
+    node.may_load.set()
+    spin(node, lambda: node._report().message == "finalized")
+    assert node.taken == [] and node.state_label == "finalized"
+
+
 def test_a_loading_that_fails_tells_the_reason(make, spin):
     node = make(autostart=True)
     node.fault = {"load": NodeError("no such model.")}

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from uav_perception.nodes.errors import NodeError
-from uav_perception.nodes.plan import Plan, read_parameters
+from uav_perception.nodes.plan import Plan, find_parameters, read_parameters
 from uav_perception.nodes.transport import PROFILE_VARIABLES, profile_path, profile_variable, use_shipped_profile
 from uav_perception.resources import resource
 
@@ -66,13 +66,30 @@ def test_an_unknown_node_is_refused():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "cannot be read"), ("- a", "no ROS parameter file"), ("detector: 3", "detector must be a mapping down")],
+    [
+        ("a: [", "cannot be read"),
+        ("- a", "no ROS parameter file"),
+        ("detector: 3", "detector must be a mapping down"),
+        ("detector: {ros__parameters: [1]}", "detector/ros__parameters must be a mapping"),
+    ],
 )
 def test_a_file_that_is_no_parameter_file_is_refused(tmp_path, text, message):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(NodeError, match=message):
         read_parameters(path)
+
+
+def test_a_parameter_file_is_a_path_or_the_name_of_a_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_parameters("") == SHIPPED
+    assert find_parameters("mavros.yaml") == resource("config", "mavros.yaml")
+    Path("mavros.yaml").write_text("{}")  # the user's own comes first
+    Path("perception.yaml").write_text("{}")  # and is not taken unasked
+    assert find_parameters("mavros.yaml") == Path("mavros.yaml") and find_parameters("") == SHIPPED
+    monkeypatch.setenv("HOME", "/home/pilot")
+    assert find_parameters("~/mine.yaml") == Path("/home/pilot/mine.yaml")
+    assert find_parameters("mine.yaml") == Path("mine.yaml")
 
 
 def test_overrides_reach_one_node_in_any_namespace(tmp_path):

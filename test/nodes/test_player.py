@@ -2,6 +2,9 @@
 
 import itertools
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -113,5 +116,24 @@ def test_something_else_than_a_bag_is_refused(tmp_path, node):
 
 
 def test_the_rate_must_be_positive(tmp_path, node):
-    with pytest.raises(ValueError, match="rate is 0"):
+    with pytest.raises(PlayError, match="rate is 0"):
         FlightPlayer(node, tmp_path, rate=0)
+
+
+def test_the_command_that_plays_for_ever_ends_with_a_signal(tmp_path):
+    _write_bag(tmp_path / "flight")
+    command = [sys.executable, "-m", "uav_perception", "play", str(tmp_path / "flight"), "--loop"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.read(1)  # the progress bar: it plays
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_a_prefix_makes_a_namespace_or_is_refused(tmp_path, node):
+    _write_bag(tmp_path / "flight")
+    player = FlightPlayer(node, tmp_path / "flight", prefix="/drone1/")
+    assert "/drone1/camera/image_raw" in dict(node.get_topic_names_and_types())
+    player.close()
+    with pytest.raises(PlayError, match="drone-1/camera/image_raw is no name of a topic"):
+        FlightPlayer(node, tmp_path / "flight", prefix="drone-1")

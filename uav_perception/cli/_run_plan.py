@@ -9,8 +9,7 @@ from pathlib import Path
 import yaml
 
 from uav_perception.nodes.errors import NodeError
-from uav_perception.nodes.plan import Plan
-from uav_perception.resources import resource
+from uav_perception.nodes.plan import ALL, NODES, Plan, find_parameters
 
 
 def command_lines(args: argparse.Namespace, folder: str | Path) -> dict[str, list[str]]:
@@ -27,7 +26,7 @@ def command_lines(args: argparse.Namespace, folder: str | Path) -> dict[str, lis
         NodeError: an unknown node, a parameter that cannot be read, a missing file.
     """
     plan = Plan(
-        params_file=Path(args.params_file) if args.params_file else resource("config", "perception.yaml"),
+        params_file=find_parameters(args.params_file),
         model=args.model,
         action_model=args.action_model,
         names=tuple(name.strip() for name in args.nodes.split(",") if name.strip()),
@@ -58,5 +57,12 @@ def _parameters(texts: list[str]) -> dict[str, dict[str, object]]:
             raise NodeError(
                 f"--param {text!r} must have the form NODE.NAME=VALUE, such as detector.score_threshold=0.4."
             )
-        values.setdefault(node, {})[parameter] = yaml.safe_load(value) if value else ""
+        if node not in (*NODES, ALL):
+            raise NodeError(
+                f"--param {text!r}: there is no node {node}; known are {', '.join(NODES)}, and {ALL} for all."
+            )
+        try:
+            values.setdefault(node, {})[parameter] = yaml.safe_load(value) if value else ""
+        except yaml.YAMLError as error:
+            raise NodeError(f"--param {text!r}: {value!r} is no value in YAML; put a text into quotes.") from error
     return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -10,19 +9,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from uav_perception.nodes.child import die_with_parent
 from uav_perception.nodes.transport import use_shipped_profile
 
 _POLL = 0.1  # [s]
-_PATIENCE = 10.0  # from SIGINT to SIGKILL [s]
+_PATIENCE = 10.0  # from SIGTERM to SIGKILL [s]
 _RESPAWN_DELAY = 2.0  # [s]
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-
-
-def _die_with_parent() -> None:
-    """In the child: a supervisor that is killed takes its processes with it (Linux)."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
@@ -68,7 +60,7 @@ class Supervisor:
     def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         # A group of its own: Ctrl-C reaches the supervisor alone, which then ends the processes in order.
         self._children[name] = subprocess.Popen(
-            command, env=environment, start_new_session=True, preexec_fn=_die_with_parent
+            command, env=environment, start_new_session=True, preexec_fn=die_with_parent
         )
 
     def _reap(self) -> list[int]:
@@ -92,7 +84,7 @@ class Supervisor:
 
     def _end_all(self) -> None:
         for child in self._children.values():
-            child.send_signal(signal.SIGINT)
+            child.terminate()  # not SIGINT: a child that still imports would answer it with a traceback
         deadline = time.monotonic() + _PATIENCE
         for name, child in self._children.items():
             try:

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the nodes, play the flight, write and print what was seen."""
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
     from tqdm import tqdm
 
     from uav_perception.cli._demo_results import report, write_results
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("score_threshold", "track_low_score"):
         command += ["-p", f"detector.{name}={args.score_threshold}"]
     print(f"Starting the nodes: uav-perception {' '.join(command[3:])}", flush=True)
-    rclpy.init()
+    # rclpy's own handlers would take SIGTERM without ending the process.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         with running(command) as nodes, tqdm(total=len(bag), unit="frame", desc="Flight") as bar:
             record = replay(

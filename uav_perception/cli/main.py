@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         return args.run(args) or 0
     except UavPerceptionError as error:
         print(f"uav-perception: {error}", file=sys.stderr)
-    except FileNotFoundError as error:
+    except OSError as error:  # a file that is missing, a folder that cannot be written, a full disk
         print(f"uav-perception: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         print(f"uav-perception: {_install_hint(error.name or '')}", file=sys.stderr)

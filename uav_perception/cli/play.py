@@ -25,15 +25,15 @@ def run(args: argparse.Namespace) -> int:
 
     use_shipped_profile()
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
     from tqdm import tqdm
 
-    from uav_perception.nodes.player import FlightPlayer, PlayError
+    from uav_perception.nodes.player import FlightPlayer
 
-    if not args.rate > 0:
-        raise PlayError(f"--rate is {args.rate}; give a number above 0.")
     if not args.flight.exists():
         raise FileNotFoundError(f"{args.flight} does not exist; give a rosbag2 folder.")
-    rclpy.init()
+    # rclpy's own handlers would take SIGTERM without ending the process.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("uav_perception_player")
     try:
         player = FlightPlayer(node, args.flight, args.topics, args.rate, args.clock, args.prefix)

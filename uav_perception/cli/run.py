@@ -37,9 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the processes and watch them until SIGINT or SIGTERM."""
     import tempfile
+    from importlib.util import find_spec
 
     from uav_perception.cli._run_plan import command_lines
     from uav_perception.cli._supervisor import Supervisor
 
+    for module in ("rclpy", "uav_perception.msg"):
+        if find_spec(module) is None:  # the processes would say it with a traceback
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
     with tempfile.TemporaryDirectory(prefix="uav_perception_") as folder:
         return Supervisor(command_lines(args, folder), respawn=args.respawn).run()

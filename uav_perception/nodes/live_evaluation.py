@@ -38,8 +38,10 @@ def measure_live(recordings: Sequence[Recording], settings: Settings, rate: floa
         raise EvaluationError("--live runs the detector node; give --model.")
     stay_on_this_machine()
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init()
+    # rclpy's own handlers would take SIGTERM without ending the process.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         flights = [_play(recording, turn, settings, rate) for recording in recordings for turn in range(1, loop + 1)]
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 
 from uav_perception.evaluation.bag import Bag
 from uav_perception.frames.convert import COMPRESSED_IMAGE
+from uav_perception.nodes.child import die_with_parent
 from uav_perception.nodes.transport import use_shipped_profile
 
 _END_S = 20.0
@@ -47,12 +47,12 @@ def nodes_command(bag: Bag, model: str, action_model: str | None = None, separat
 @contextmanager
 def running(command: list[str]) -> Iterator[subprocess.Popen]:
     """Start the nodes, and end them with the block, by force when they do not go."""
-    nodes = subprocess.Popen(command, start_new_session=True)
+    nodes = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
     try:
         yield nodes
     finally:
         if nodes.poll() is None:
-            nodes.send_signal(signal.SIGINT)
+            nodes.terminate()
         try:
             nodes.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:

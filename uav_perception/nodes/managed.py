@@ -183,6 +183,7 @@ class ManagedNode(LifecycleNode):
         self.destroy_timer(self._autostart_timer)
         self._autostart_timer = None
         if self._loading is None or not self._is_unconfigured():
+            self._loading = None
             return  # somebody was faster, by service
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
@@ -147,11 +149,11 @@ class OverlayNode(ImageNode):
         if self._raw.get_subscription_count():
             height, width = image.shape[:2]
             message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
-            message.data = image.tobytes()
+            message.data = array("B", image.tobytes())  # of anything else, messages before Kilted check each byte
             done = publish(self._raw, message, self)
         if self._compressed.get_subscription_count():
             message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-            message.data = encode_jpeg(image, int(self.parameters["jpeg_quality"]))
+            message.data = array("B", encode_jpeg(image, int(self.parameters["jpeg_quality"])))
             done = publish(self._compressed, message, self) or done
         if done:
             self._pipeline.published(picture.received, picture.stamp_ns)

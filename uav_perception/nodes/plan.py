@@ -10,6 +10,7 @@ import yaml
 
 from uav_perception.files import write_text
 from uav_perception.nodes.errors import NodeError
+from uav_perception.resources import resource, share_directory
 
 NODES = ("detector", "action", "overlay", "geolocation")
 _NEEDS_MODEL = ("detector", "action")
@@ -103,6 +104,22 @@ class Plan:
         return {name: {**found.get(ALL, {}), **found.get(name, {})} for name in NODES}
 
 
+def find_parameters(value: str) -> Path:
+    """The parameter file that a user names: a path, or the name of a file in the package's ``config/``.
+
+    Args:
+        value: empty for the shipped defaults.
+
+    Returns:
+        The path; where there is no such file it is the user's own, for the message of whoever reads it.
+    """
+    if not value:
+        return resource("config", "perception.yaml")
+    path = Path(value).expanduser()
+    shipped = share_directory() / "config" / value
+    return shipped if not path.is_file() and shipped.is_file() else path
+
+
 def read_parameters(path: Path) -> dict[str, dict[str, object]]:
     """Parameters of a ROS parameter file by full node name.
 
@@ -127,7 +144,7 @@ def _collect(content: object, name: str, found: dict[str, dict[str, object]], pa
             f"{path} is no ROS parameter file: {name or 'its top'} must be a mapping down to `ros__parameters`."
         )
     for key, value in content.items():
-        if key == "ros__parameters":
+        if key == "ros__parameters" and isinstance(value, dict | None):
             found[name] = dict(value or {})
         else:
             _collect(value, f"{name}/{str(key).strip('/')}", found, path)

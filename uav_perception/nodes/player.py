@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builtin_interfaces.msg import Time
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -54,8 +55,7 @@ class FlightPlayer:
         prefix: put before every topic, for example ``/drone1``.
 
     Raises:
-        PlayError: the bag cannot be read, or a topic is not in it.
-        ValueError: ``rate`` is not positive.
+        PlayError: the bag cannot be read, a topic is not in it, ``rate`` is not positive, or ``prefix`` makes no name.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class FlightPlayer:
         prefix: str = "",
     ) -> None:
         if not rate > 0:
-            raise ValueError(f"rate is {rate}; give a number above 0.")
+            raise PlayError(f"The rate is {rate:g}; give a number above 0.")
         self._node = node
         self._rate = rate
         try:
@@ -81,7 +81,7 @@ class FlightPlayer:
         try:
             self._connections = self._choose(flight, topics)
             for connection in self._connections:
-                publisher = self._make_publisher(connection, prefix)
+                publisher = self._make_publisher(connection, prefix.rstrip("/"))
                 if publisher is not None:
                     self._publishers[connection.id] = publisher
         except Exception:
@@ -116,7 +116,10 @@ class FlightPlayer:
         is_image = connection.msgtype in _IMAGE_TYPES
         qos = QoSProfile(depth=5 if is_image else 10)
         qos.reliability = ReliabilityPolicy.BEST_EFFORT if is_image else ReliabilityPolicy.RELIABLE
-        return self._node.create_publisher(message_class, prefix + connection.topic, qos)
+        try:
+            return self._node.create_publisher(message_class, prefix + connection.topic, qos)
+        except InvalidTopicNameException as error:
+            raise PlayError(f"{prefix + connection.topic} is no name of a topic: {error}") from error
 
     @property
     def duration_s(self) -> float:

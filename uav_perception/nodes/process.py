@@ -39,6 +39,7 @@ def run_nodes(make_nodes: Callable[[], Sequence[Node]], args: Sequence[str] | No
     def stop(signum: int, frame: object) -> None:
         nonlocal stopping
         stopping = True
+        signal.signal(signum, signal.SIG_DFL)  # the second one ends the process at once, whatever it waits for
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)

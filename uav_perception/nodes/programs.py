@@ -13,6 +13,7 @@ from rclpy.utilities import remove_ros_args
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.plan import NODES
 from uav_perception.nodes.process import run_nodes
+from uav_perception.nodes.publishing import RCLError
 
 _CLASSES = {
     "detector": ("uav_perception.nodes.detector_node", "DetectorNode"),
@@ -37,13 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Args:
         argv: program name, node names and ROS arguments; by default the process's own.
+
+    Returns:
+        The process's exit code: 0 after a signal, 2 for arguments that cannot be read.
     """
     argv = list(sys.argv if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="perception", description="Runs perception nodes in one process. ROS arguments follow `--ros-args`."
     )
     parser.add_argument("nodes", nargs="*", metavar="NODE", help=f"which of {', '.join(NODES)}; all by default")
-    names = parser.parse_args(remove_ros_args(argv)[1:]).nodes
+    try:
+        rest = remove_ros_args(argv)[1:]
+    except RCLError as error:  # a parameter file, a namespace or a topic that ROS cannot read
+        print(f"perception: {error}", file=sys.stderr)
+        return 2
+    names = parser.parse_args(rest).nodes
     unknown = [name for name in names if name not in NODES]
     if unknown:
         parser.error(f"unknown node {', '.join(unknown)}; known are {', '.join(NODES)}")

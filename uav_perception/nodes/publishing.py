@@ -6,7 +6,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
-_RCLError = rclpy_implementation.RCLError
+RCLError = rclpy_implementation.RCLError
 
 
 def publish(publisher: Publisher, message: object, node: Node) -> bool:
@@ -22,7 +22,7 @@ def publish(publisher: Publisher, message: object, node: Node) -> bool:
     """
     try:
         publisher.publish(message)
-    except _RCLError as error:
+    except RCLError as error:
         node.get_logger().warning(
             f"{publisher.topic_name}: the middleware refused a message ({error}).", throttle_duration_sec=5.0
         )
