@@ -1,6 +1,7 @@
 """The detect command on pictures, folders and videos."""
 
 import json
+import resource
 
 import cv2
 import numpy as np
@@ -50,6 +51,19 @@ def test_a_folder_of_pictures_and_videos(tmp_path, model, inputs, capsys):
     assert [row["stamp_ns"] for row in video["pictures"]] == [100_000_000 * index for index in range(5)]
     assert set(record["median_ms"]) == {"preprocess", "inference", "postprocess"}
     assert record["provenance"]["versions"]["python"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("a.png", "cannot be written: File too large"), ("b.mp4", "to its end")])
+def test_a_full_disk_is_said_and_leaves_nothing_unfinished(tmp_path, model, inputs, capsys, name, message):
+    """A limit on the size of files stands in for the end of the disk: the same failing write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        assert main(["detect", str(inputs / name), "--model", model, "--out", str(tmp_path / "out")]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert message in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_inputs_of_one_name_get_numbers_and_no_input_is_overwritten(tmp_path, model, inputs, capsys):

@@ -23,7 +23,7 @@ from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.record import FlightRecord, load_record, save_record
 from uav_perception.evaluation.recordings import IN_TIME, Recording
 from uav_perception.evaluation.runner import evaluate_source
-from uav_perception.evaluation.settings import Settings, fingerprint
+from uav_perception.evaluation.settings import Settings, fingerprint, model_files
 from uav_perception.evaluation.vehicle import placed_in
 
 SLICE = 500
@@ -85,8 +85,7 @@ def _pipeline(settings: Settings, marks: tuple[tuple[int, int], ...]) -> Pipelin
 
 def _marks(settings: Settings) -> tuple[tuple[int, int], ...]:
     """Size and time of change of the models' files; none for what is missing, which loading will say."""
-    files = [Path(path) for path in (settings.model, settings.action_model) if path is not None]
-    found = [path.stat() for path in files if path.exists()]
+    found = [path.stat() for path in model_files(settings) if path.exists()]
     return tuple((status.st_size, status.st_mtime_ns) for status in found)
 
 

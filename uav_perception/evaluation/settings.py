@@ -98,6 +98,12 @@ class Settings:
         return shown
 
 
+def model_files(settings: Settings) -> list[Path]:
+    """The models and, where there are some, the contracts beside them."""
+    models = [Path(path) for path in (settings.model, settings.action_model) if path is not None]
+    return models + [path.with_suffix(".yaml") for path in models if path.with_suffix(".yaml").exists()]
+
+
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file, or of the names and contents of a folder's files."""
     path = Path(path)
@@ -117,15 +123,13 @@ def fingerprint(settings: Settings, recording: str | Path, part: tuple[int, int]
     than evaluating them.
     """
     recording = Path(recording)
-    models = [Path(path) for path in (settings.model, settings.action_model) if path is not None]
-    models += [path.with_suffix(".yaml") for path in models]  # a contract beside its model
     truth = [Path(path) for path in settings.truth]
     truth += [path.with_name(path.name.replace("gt_whole", "gt_ignore")) for path in truth if "gt_whole" in path.name]
     files = sorted(p for p in recording.rglob("*") if p.is_file()) if recording.is_dir() else [recording]
     content = {
         "version": __version__,
         "settings": asdict(settings),
-        "digests": [file_digest(path) for path in (*models, *truth) if path.exists()],
+        "digests": [file_digest(path) for path in (*model_files(settings), *truth) if path.exists()],
         "recording": [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()],
         "part": part,
     }

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from uav_perception.files import replacing, write_json
+from uav_perception.frames.compressed import encode_jpeg
 from uav_perception.frames.video import VideoWriter, is_video, read_video, video_info
 from uav_perception.inference.detections import Detections
 from uav_perception.inference.detector import Detector
@@ -36,10 +37,17 @@ def detect_files(detector: Detector, inputs: Sequence[str | Path], out: str | Pa
         ``pictures``, ``detections`` by class, ``median_ms`` by stage.
 
     Raises:
-        ModelError: an input does not exist, cannot be read as a picture, or would be overwritten.
-        FrameError: a video cannot be read.
+        ModelError: an input does not exist, cannot be read as a picture, or would be overwritten; or the results cannot
+            be written.
+        FrameError: a video cannot be read or written.
     """
-    out = Path(out)
+    try:
+        return _detect_files(detector, inputs, Path(out), scale)
+    except OSError as error:
+        raise ModelError(f"The results in {out} cannot be written: {error.strerror or error}.") from error
+
+
+def _detect_files(detector: Detector, inputs: Sequence[str | Path], out: Path, scale: float) -> dict:
     results: list[dict] = []
     milliseconds: list[dict[str, float]] = []
     detector.warm_up()
@@ -102,7 +110,9 @@ def _detect_picture(detector: Detector, path: Path, target: Path, scale: float, 
     found = detector.detect(image)
     milliseconds.append(asdict(detector.timings))
     with replacing(target) as temporary:
-        cv2.imwrite(str(temporary), draw_detections(image, found, detector.contract.class_names, scale=scale))
+        temporary.write_bytes(
+            encode_jpeg(draw_detections(image, found, detector.contract.class_names, scale=scale), 95)
+        )
     return [{"width": image.shape[1], "height": image.shape[0], "detections": list(_rows(detector, found))}]
 
 
