@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,19 @@ def test_detection_command_writes_images(tmp_path, capsys):
     assert main(["simulate", "detection", str(tmp_path / "set"), *arguments]) == 0
     assert "1 images in" in capsys.readouterr().out
     assert (tmp_path / "set" / "coco.json").is_file()
+
+
+def test_a_full_disk_leaves_no_cut_off_picture(tmp_path, capsys):
+    """A limit on the size of files stands in for the end of the disk: the same failing write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # simulation.json fits, a picture does not
+    try:
+        arguments = ["--images", "1", "--width", "96", "--height", "64", "--seed", "2"]
+        assert main(["simulate", "detection", str(tmp_path / "set"), *arguments]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot be written: File too large" in capsys.readouterr().err
+    assert list((tmp_path / "set/images").iterdir()) == []
 
 
 def test_the_installed_command_works_with_several_processes(tmp_path):

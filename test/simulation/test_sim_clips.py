@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
 
+from uav_perception.errors import UavPerceptionError
 from uav_perception.simulation.classes import ACTION_CLASSES
-from uav_perception.simulation.clips import ClipJob, plan_clips, render_clip, write_action_set
+from uav_perception.simulation.clips import ClipJob, _write_clip, plan_clips, render_clip, write_action_set
 from uav_perception.simulation.errors import SimulationError
 from uav_perception.simulation.jobs import claim
 
@@ -36,6 +38,18 @@ def test_too_few_clips_are_refused():
     ):
         plan_clips(0, 20)
     plan_clips(0, 60)
+
+
+def test_a_clip_that_is_cut_off_by_a_full_disk_is_not_kept(tmp_path):
+    """It would be taken for a finished one when the run goes on."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))
+    try:
+        with pytest.raises(UavPerceptionError):
+            _write_clip((ClipJob(1, 0, 0, "walk"), str(tmp_path), 6, 10.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "walk").iterdir()) == []
 
 
 def test_clips_without_images_are_refused(tmp_path):

@@ -63,8 +63,17 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make what was asked for."""
-    return {"flight": _flight, "actions": _actions, "detection": _detection}[args.kind](args)
+    """Make what was asked for.
+
+    Raises:
+        SimulationError: a request cannot be met, or the folder cannot be written.
+    """
+    from uav_perception.simulation.errors import SimulationError
+
+    try:
+        return {"flight": _flight, "actions": _actions, "detection": _detection}[args.kind](args)
+    except OSError as error:
+        raise SimulationError(f"{args.out} cannot be written: {error.strerror or error}.") from error
 
 
 def _flight(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from uav_perception.files import replacing, write_text
+from uav_perception.frames.video import video_info
 from uav_perception.simulation.activities import IDLE, random_activity
 from uav_perception.simulation.camera import Pinhole, look_at
 from uav_perception.simulation.classes import ACTION_CLASSES
@@ -183,6 +184,8 @@ def _write_clip(task: tuple[ClipJob, str, int, float]) -> int:
         for image in images:
             writer.write(image)
         writer.release()
+        if video_info(temporary).frames != len(images):  # OpenCV does not tell when a frame could not be written
+            raise SimulationError(f"{path} could not be written to its end. Is the disk full?")
     return job.index
 
 

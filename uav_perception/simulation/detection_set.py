@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-import cv2
 import numpy as np
 
 from uav_perception.files import replacing, write_json, write_text
+from uav_perception.frames.compressed import encode_jpeg
 from uav_perception.simulation.activities import IDLE
 from uav_perception.simulation.camera import Pinhole, look_at
 from uav_perception.simulation.classes import ACTION_CLASSES, DETECTION_CLASSES, VISDRONE_CATEGORY
@@ -158,7 +158,7 @@ def _write_scene(task: tuple[str, int, int, int, int, int]) -> list[tuple[int, t
     for i, labelled in enumerate(render_scene(seed, scene, images, width, height)):
         number = scene * IMAGES_PER_SCENE + i + 1
         with replacing(FilePath(folder) / "images" / f"{number:07d}.jpg") as temporary:
-            cv2.imwrite(str(temporary), labelled.image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            temporary.write_bytes(encode_jpeg(labelled.image, 92))
         lines = "".join(visdrone_line(seen) + "\n" for seen in labelled.objects)
         write_text(FilePath(folder) / "annotations" / f"{number:07d}.txt", lines)
         written.append((number, labelled.objects))
