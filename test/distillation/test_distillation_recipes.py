@@ -72,10 +72,8 @@ def test_a_recipe_builds_its_networks_and_method(path):
     with torch.device("meta"):
         distiller = Distiller(teacher, build_method(recipe["distillation"], student, teacher), student.head)
     ours = recipe["distillation"]["method"].endswith("_ours")
-    assert (
-        ours == any("global_term" in name for name, _ in distiller.named_parameters())
-        or "cid" in recipe["distillation"]
-    )
+    has_global_term = ours and recipe["distillation"]["cid"]["global_tensor"] != "none"
+    assert has_global_term == any("global_term" in name for name, _ in distiller.named_parameters())
 
 
 @pytest.mark.parametrize(

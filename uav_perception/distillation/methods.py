@@ -234,8 +234,6 @@ class CrossKd(nn.Module):
         constants: the constants.
     """
 
-    cross_head = True
-
     def __init__(self, constants: crosskd.CrossKdConstants) -> None:
         super().__init__()
         self.constants = constants

@@ -40,36 +40,19 @@ def soft_kl(student: Tensor, teacher: Tensor, temperature: float, reduce_bins: s
     return divergence * temperature**2
 
 
-def soft_kl_batchmean(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """The mean over a batch of :func:`soft_kl`: the usual loss of classification networks.
-
-    Args:
-        student: logits (batch, classes).
-        teacher: logits (batch, classes).
-        temperature: T > 0.
-
-    Returns:
-        A scalar.
-    """
-    return soft_kl(student, teacher, temperature).mean()
-
-
-def modulated_bce(student: Tensor, teacher: Tensor, beta: float = 1.0, detach_modulator: bool = False) -> Tensor:
+def modulated_bce(student: Tensor, teacher: Tensor) -> Tensor:
     """Binary cross entropy to the teacher's probabilities, times the gap between the two.
 
-    ``|sigma(t) - sigma(s)|^beta * BCE(sigma(s), sigma(t))`` per element; BCKD's and CrossKD's classification term.
+    ``|sigma(t) - sigma(s)| * BCE(sigma(s), sigma(t))`` per element; BCKD's and CrossKD's classification term. The
+    gradient flows through the gap too, as in both.
 
     Args:
         student: logits of any shape.
         teacher: logits of the same shape; no gradient flows into them.
-        beta: exponent of the gap; 1 in both methods.
-        detach_modulator: keep the gap out of the gradient. Both methods leave it in.
 
     Returns:
         A tensor of the same shape.
     """
     target = teacher.detach().sigmoid()
     gap = (target - student.sigmoid()).abs()
-    if detach_modulator:
-        gap = gap.detach()
-    return gap**beta * F.binary_cross_entropy_with_logits(student, target, reduction="none")
+    return gap * F.binary_cross_entropy_with_logits(student, target, reduction="none")

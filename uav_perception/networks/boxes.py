@@ -73,23 +73,13 @@ def distances_to_boxes(points: Tensor, distances: Tensor) -> Tensor:
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], -1)
 
 
-def encode_deltas(anchors: Tensor, boxes: Tensor) -> Tensor:
-    """Offsets of boxes to anchors (Faster R-CNN's coding over ``DELTA_STDS``); boxes without area are an error.
+def decode_deltas(anchors: Tensor, deltas: Tensor) -> Tensor:
+    """Boxes that lie at offsets to anchors (Faster R-CNN's coding over ``DELTA_STDS``).
 
     Args:
-        anchors, boxes: (..., 4), same unit, positive sizes.
-
-    Returns:
-        dx, dy, dw, dh (..., 4).
+        anchors: (..., 4).
+        deltas: dx, dy, dw, dh (..., 4); changes of size are limited to a factor of 62.5, as in mmdet.
     """
-    anchor_size, size = anchors[..., 2:] - anchors[..., :2], boxes[..., 2:] - boxes[..., :2]
-    shift = (box_centres(boxes) - box_centres(anchors)) / anchor_size
-    deltas = torch.cat([shift, (size / anchor_size).log()], -1)
-    return deltas / deltas.new_tensor(DELTA_STDS)
-
-
-def decode_deltas(anchors: Tensor, deltas: Tensor) -> Tensor:
-    """Inverse of :func:`encode_deltas`; size changes are limited to a factor of 62.5, as in mmdet."""
     deltas = deltas * deltas.new_tensor(DELTA_STDS)
     anchor_size = anchors[..., 2:] - anchors[..., :2]
     centre = box_centres(anchors) + deltas[..., :2] * anchor_size
