@@ -93,6 +93,10 @@ def test_a_run_leaves_detector_logs_state_and_metrics(recipe, tmp_path):
         run_training(recipe, run)
     with pytest.raises(RecipeError, match="nothing to resume"):
         run_training(recipe, tmp_path / "other", resume=True)
+    with pytest.raises(RecipeError, match="is a run with another model section: resume with its own recipe"):
+        run_training(recipe | {"model": recipe["model"] | {"neck_channels": 64}}, run, resume=True)
+    assert run_training(recipe, run, resume=True) == 0  # nothing is left to do
+    assert read_detector(run / "detector.pt").metrics == checkpoint.metrics
 
 
 class PowerCutError(Exception):

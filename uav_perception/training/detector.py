@@ -30,7 +30,7 @@ from uav_perception.training.checkpoints import load_detector
 from uav_perception.training.detector_module import DetectorModule, TrainingConfig, Validation
 from uav_perception.training.epoch_state import EpochState
 from uav_perception.training.errors import RecipeError
-from uav_perception.training.recipes import Recipe, merge, section
+from uav_perception.training.recipes import Recipe, load_recipe, merge, section
 from uav_perception.training.step_statistics import StepStatistics
 
 _log = logging.getLogger(__name__)
@@ -198,6 +198,17 @@ def _distiller(recipe: Recipe, student: Detector):
     return Distiller(teacher, method, student.head)
 
 
+def _check_resumed(path: Path, recipe: Recipe) -> None:
+    """Refuse to go on with the state of another network or another method of distillation."""
+    kept = load_recipe(path)
+    changed = [name for name in ("model", "distillation") if kept.get(name) != recipe.get(name)]
+    if changed:
+        raise RecipeError(
+            f"{path.parent} is a run with another {changed[0]} section: resume with its own recipe, {path}, or choose "
+            "another --output."
+        )
+
+
 def _keep_log(log: Path) -> None:
     """Move the log of an interrupted run aside, to ``metrics_1.csv`` and so on: Lightning would begin it anew."""
     if log.is_file():
@@ -214,12 +225,14 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
         resume: go on exactly where the last epoch of an interrupted run ended.
 
     Raises:
-        RecipeError: the folder holds another run and ``resume`` is not set, or there is nothing to resume.
+        RecipeError: the folder holds a run and ``resume`` is not set, there is nothing to resume, or it is another run.
     """
     output = Path(output)
     state = output / "state" / "last.ckpt"
     if resume and not state.is_file():
         raise RecipeError(f"There is nothing to resume: {state} does not exist.")
+    if resume:
+        _check_resumed(output / "recipe.yaml", recipe)
     if state.is_file() and not resume:
         raise RecipeError(f"{output} already holds a run; add --resume to go on, or choose another --output.")
     training = build(recipe, output)

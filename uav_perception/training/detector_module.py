@@ -248,12 +248,12 @@ class DetectorModule(lightning.LightningModule):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the best result."""
-        checkpoint["best_ap"] = self.best
+        """Add the last validation and the best result."""
+        checkpoint["metrics"], checkpoint["best_ap"] = self.metrics, self.best
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back."""
-        self.best = checkpoint["best_ap"]
+        """Take both back."""
+        self.metrics, self.best = checkpoint.get("metrics", {}), checkpoint["best_ap"]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Lightning does not look into frozen dataclasses."""
