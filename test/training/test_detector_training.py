@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from uav_perception.cli.main import main
+from uav_perception.datasets.errors import DatasetError
 from uav_perception.training.checkpoints import DetectorCheckpoint, load_detector, read_detector, write_detector
 from uav_perception.training.detector import build, run_training
 from uav_perception.training.errors import CheckpointError, RecipeError
@@ -200,12 +201,18 @@ def test_a_teacher_adds_its_losses_and_stays_out_of_the_checkpoint(recipe, tmp_p
         ({"model": {"num_classes": 7}}, "num_classes is 7, but the data have 2"),
         ({"augmentation": {"rotate": 3}}, "augmentation has no key 'rotate'"),
         ({"augmentation": {"short_sides": 800}}, r"augmentation\.short_sides must be a list, not 800"),
+        ({"augmentation": {"multiscale": "uniform"}}, "multiscale is 'uniform'; choose value or range"),
+        ({"augmentation": {"crop": [640]}}, "crop is .640,.; give width and height"),
+        ({"augmentation": {"scale_range": [1.5, 0.5]}}, "the smallest and the largest factor"),
+        ({"augmentation": {"mosaic": 2}}, r"mosaic is 2\.0; it must lie in \[0, 1\]"),
+        ({"data": {"train": {}, "test_short_side": 0}}, "must both be above 0, or both 0"),
+        ({"training": {"precision": "fp16"}}, "training.precision is 'fp16'; choose one of 32, 32-true"),
         ({"model": {"neck_channels": "wide"}}, r"model\.neck_channels must be int, not 'wide'"),
         ({"data": {"train": "data/coco"}}, r"data\.train must be a mapping of keys, not 'data/coco'"),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(recipe, tmp_path, change, message):
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises((RecipeError, DatasetError), match=message):
         build(recipe | change, tmp_path)
 
 

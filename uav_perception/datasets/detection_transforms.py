@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from uav_perception.datasets.errors import DatasetError
+
 # A box of which less than this share is left by a crop is dropped: what remains does not show the object.
 MIN_VISIBLE = 0.3
 
@@ -165,6 +167,21 @@ class Augmentation:
     mosaic: float = 0.0
     flip: float = 0.5
     colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.long_side < 0 or not self.short_sides or min(self.short_sides) < 1:
+            raise DatasetError(
+                f"long_side {self.long_side} must be at least 0 and short_sides {self.short_sides} at least 1 px each."
+            )
+        if self.multiscale not in ("value", "range"):
+            raise DatasetError(f"multiscale is {self.multiscale!r}; choose value or range.")
+        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise DatasetError(f"scale_range is {self.scale_range}; give the smallest and the largest factor, above 0.")
+        if self.crop is not None and (len(self.crop) != 2 or min(self.crop) < 1):
+            raise DatasetError(f"crop is {self.crop}; give width and height, at least 1 px each.")
+        for name in ("crop_focus", "mosaic", "flip", "colour"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DatasetError(f"{name} is {getattr(self, name)}; it must lie in [0, 1].")
 
 
 def augment(load: Callable[[], Sample], other: Callable[[], Sample], config: Augmentation, rng: np.random.Generator):

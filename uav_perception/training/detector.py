@@ -57,6 +57,16 @@ class DataConfig:
     in_memory: bool = False
     repeats: int = 1
 
+    def __post_init__(self) -> None:
+        limits = (self.test_long_side, self.test_short_side)
+        if min(limits) < 0 or (0 in limits and any(limits)):
+            raise RecipeError(
+                f"data.test_long_side and data.test_short_side are {limits}; they must both be above 0, or both 0 for "
+                "the images' own size."
+            )
+        if self.test_batch < 1 or self.repeats < 1:
+            raise RecipeError(f"data.test_batch {self.test_batch} and data.repeats {self.repeats} must be at least 1.")
+
 
 @dataclass(frozen=True)
 class TeacherConfig:
@@ -252,7 +262,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False) -> int:
         devices=local,
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
-        precision=config.precision,
+        precision=str(config.precision),
         gradient_clip_val=config.clip or None,
         check_val_every_n_epoch=config.validate_every,
         num_sanity_val_steps=0,

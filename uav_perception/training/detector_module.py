@@ -23,6 +23,8 @@ from uav_perception.training.detector_testing import PROTOCOLS, measure, to_orig
 from uav_perception.training.errors import RecipeError
 from uav_perception.training.schedule import Schedule, parameter_groups
 
+PRECISIONS = ("32", "32-true", "16-mixed", "bf16-mixed")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -38,7 +40,7 @@ class TrainingConfig:
         bias_rate, bias_decay, norm_decay: factors, see :func:`parameter_groups`.
         warmup, warmup_factor, schedule, drops: see :class:`Schedule`.
         clip: largest gradient norm; 0 does not clip.
-        precision: Lightning's name: ``32``, ``16-mixed`` or ``bf16-mixed``.
+        precision: Lightning's name, one of ``PRECISIONS``.
         seed: of weights, order and augmentation.
         validate_every: epochs between validations.
         bfloat16_convolutions: dense convolutions in bfloat16, see :func:`compute_in_bfloat16`.
@@ -61,7 +63,7 @@ class TrainingConfig:
     schedule: str = "step"
     drops: tuple[int, ...] = (8, 11)
     clip: float = 0.0
-    precision: str = "32"
+    precision: str | int = "32"
     seed: int = 0
     validate_every: int = 1
     bfloat16_convolutions: bool = False
@@ -73,6 +75,8 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"training.{name} must be at least 1, not {getattr(self, name)}.")
+        if str(self.precision) not in PRECISIONS:
+            raise RecipeError(f"training.precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
         if self.optimizer not in ("sgd", "adamw"):
             raise RecipeError(f"There is no optimizer {self.optimizer!r}; choose sgd or adamw.")
 
