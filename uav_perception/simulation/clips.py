@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from uav_perception.files import replacing, write_text
-from uav_perception.frames.video import video_info
+from uav_perception.frames.video import read_video
 from uav_perception.simulation.activities import IDLE, random_activity
 from uav_perception.simulation.camera import Pinhole, look_at
 from uav_perception.simulation.classes import ACTION_CLASSES
@@ -184,7 +184,8 @@ def _write_clip(task: tuple[ClipJob, str, int, float]) -> int:
         for image in images:
             writer.write(image)
         writer.release()
-        if video_info(temporary).frames != len(images):  # OpenCV does not tell when a frame could not be written
+        # OpenCV does not tell when a frame could not be written, and the header counts it.
+        if sum(1 for _ in read_video(temporary)) != len(images):
             raise SimulationError(f"{path} could not be written to its end. Is the disk full?")
     return job.index
 
