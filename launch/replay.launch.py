@@ -5,6 +5,7 @@
 Every argument of perception.launch.py is passed on. The launch ends when the flight does.
 """
 
+import shutil
 import sys
 
 from launch.actions import (
@@ -28,7 +29,10 @@ from uav_perception.resources import resource
 def play(context: LaunchContext) -> list[Action]:
     """The player; when it ends, everything ends."""
     flight, rate = (LaunchConfiguration(name).perform(context) for name in ("flight", "rate"))
-    command = [sys.executable, "-m", "uav_perception", "play", flight, "--rate", rate, "--clock", "--wait", "60"]
+    # The installed program has an interpreter of its own, which need not be that of `ros2 launch`.
+    installed = shutil.which("uav-perception")
+    program = [installed] if installed else [sys.executable, "-m", "uav_perception"]
+    command = [*program, "play", flight, "--rate", rate, "--clock", "--wait", "60"]
     if IfCondition(LaunchConfiguration("loop")).evaluate(context):
         command.append("--loop")
     player = ExecuteProcess(cmd=command, output="screen", name="play")

@@ -47,11 +47,13 @@ class Nodes:
     def __init__(self, log: Path, *arguments: object, environment: dict[str, str] | None = None) -> None:
         self._log = log
         command = [sys.executable, "-m", "uav_perception", "run", *map(str, arguments)]
+        # Messages check the types of their fields, as they always do before Kilted.
+        strict = {"ROS_PYTHON_CHECK_FIELDS": "1"}
         with open(log, "w", encoding="utf-8") as output:
             self.process = subprocess.Popen(
                 command,
                 cwd=REPOSITORY,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **strict, **(environment or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

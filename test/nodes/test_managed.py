@@ -130,7 +130,7 @@ def test_a_missing_library_is_named(make):
     node = make()
     node.fault = {"configure": ModuleNotFoundError("No module named 'openvino'", name="openvino")}
     assert node.trigger_configure() == FAILURE
-    assert node._report().message == "cannot configure: the module 'openvino' is missing."
+    assert node._report().message.startswith("cannot configure: the module 'openvino' is missing. Install it for /")
 
 
 def test_a_bad_override_is_refused_at_configuration_and_can_be_corrected(make):

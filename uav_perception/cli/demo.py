@@ -27,11 +27,14 @@ def run(args: argparse.Namespace) -> int:
 
     from uav_perception.cli._demo_results import report, write_results
     from uav_perception.evaluation.bag import Bag
+    from uav_perception.nodes.errors import NodeError
     from uav_perception.nodes.live import replay
     from uav_perception.nodes.live_processes import nodes_command, running, stay_on_this_machine
     from uav_perception.nodes.model_parameters import find_model
     from uav_perception.resources import resource
 
+    if not 0.0 <= args.score_threshold <= 1.0:
+        raise NodeError(f"--score-threshold must lie from 0 to 1, but it is {args.score_threshold:g}.")
     flight = args.flight or resource("resource", "demo_flight")
     if not flight.exists():
         raise FileNotFoundError(f"{flight} does not exist; give a rosbag2 folder.")

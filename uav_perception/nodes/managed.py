@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from uav_perception.errors import UavPerceptionError
 from uav_perception.nodes.diagnostics import ERROR, OK, STALE, Diagnostics, Health
+from uav_perception.nodes.errors import missing_module
 from uav_perception.nodes.parameters import Parameter, Parameters, Value
 
 COMMON_PARAMETERS = (
@@ -133,7 +134,7 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(self._refusal)
             return TransitionCallbackReturn.FAILURE
         except ModuleNotFoundError as error:
-            self._refusal = f"cannot {what}: the module {error.name!r} is missing."
+            self._refusal = f"cannot {what}: {missing_module(error)}"
             self.get_logger().error(self._refusal)
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would swallow it without a word

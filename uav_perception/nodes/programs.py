@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
+from uav_perception.nodes.errors import missing_module
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.plan import NODES
 from uav_perception.nodes.process import run_nodes
@@ -23,14 +24,20 @@ _CLASSES = {
 }
 
 
-def make_nodes(names: Sequence[str]) -> list[Node]:
-    """The named nodes, sharing their image subscriptions."""
+def node_class(name: str) -> Callable[..., Node]:
+    """The class of a node. Only those that run are imported.
+
+    Raises:
+        ModuleNotFoundError: something that it needs is not installed.
+    """
+    module, class_name = _CLASSES[name]
+    return getattr(importlib.import_module(module), class_name)
+
+
+def make_nodes(classes: Sequence[Callable[..., Node]]) -> list[Node]:
+    """One node of each class, sharing their image subscriptions."""
     hub = ImageHub()
-    nodes = []
-    for name in names:
-        module, node_class = _CLASSES[name]
-        nodes.append(getattr(importlib.import_module(module), node_class)(hub=hub))
-    return nodes
+    return [make(hub=hub) for make in classes]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: program name, node names and ROS arguments; by default the process's own.
 
     Returns:
-        The process's exit code: 0 after a signal, 2 for arguments that cannot be read.
+        The process's exit code: 0 after a signal, 1 when a Python module is missing, 2 for arguments that cannot be
+        read.
     """
     argv = list(sys.argv if argv is None else argv)
     parser = argparse.ArgumentParser(
@@ -56,7 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = [name for name in names if name not in NODES]
     if unknown:
         parser.error(f"unknown node {', '.join(unknown)}; known are {', '.join(NODES)}")
-    return run_nodes(lambda: make_nodes(names or NODES), argv)
+    try:
+        classes = [node_class(name) for name in names or NODES]
+    except ModuleNotFoundError as error:
+        print(f"perception: {missing_module(error)}", file=sys.stderr)
+        return 1
+    return run_nodes(lambda: make_nodes(classes), argv)
 
 
 if __name__ == "__main__":
