@@ -1,7 +1,9 @@
 """Who is judged: actions of tracked actors, matched to the true actors by their boxes."""
 
 import json
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from flight_bags import write_action_model, write_detector, write_flight
@@ -14,6 +16,7 @@ from uav_perception.evaluation.record import ImageRecord
 from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.inference.detections import Detections
 
+SCHEMA = Path(__file__).parents[2] / "uav_perception/evaluation/schema/metrics.schema.json"
 A, B, NOWHERE = [0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 10.0], [200.0, 0.0, 210.0, 10.0]
 IDS = {"run": 0, "walk": 1}
 
@@ -72,3 +75,24 @@ def test_only_classes_that_act_are_judged(tmp_path, classes, ticks):
     assert metrics["actions"]["per_class"]["walk"]["segments"] == 1
     assert (metrics["actions"]["ticks"] > 0) == ticks
     assert metrics["actions"]["detected"] == 0.0  # the car jumps from cell to cell, no track lives for a whole window
+
+
+def test_whole_images_and_actors_have_numbers_of_their_own(tmp_path):
+    models = [
+        "--model",
+        str(write_detector(tmp_path / "d.onnx")),
+        "--action-model",
+        str(write_action_model(tmp_path / "a.onnx")),
+    ]
+    flight = write_flight(tmp_path / "flight", count=60, actions=lambda i: {-1: "walk", 7: "run"})
+    options = ["--action-scope", "both", "--actor-classes", "car", "--out", str(tmp_path / "out"), "--gallery", "0"]
+    assert main(["evaluate", str(flight), *models, *options]) == 0
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    jsonschema.validate(metrics, json.loads(SCHEMA.read_text()))
+    scopes = metrics["actions"]["by_scope"]
+    assert scopes["frame"]["detected"] == 1.0
+    assert scopes["track"]["detected"] == 0.0
+    assert metrics["actions"]["detected"] == 0.5
+    assert metrics["actions"]["ticks"] == scopes["frame"]["ticks"] + scopes["track"]["ticks"]
+    page = (tmp_path / "out/report.html").read_text()
+    assert page.count("<td>whole image</td>") == page.count("<td>actors</td>") == 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from uav_perception.evaluation.action_tracks import FRAME
 from uav_perception.evaluation.actions import action_confusion, action_metrics
 from uav_perception.evaluation.clips import clip_metrics
 from uav_perception.evaluation.coco import evaluate_coco
@@ -37,13 +38,8 @@ def measure(
         sequences = [s for s in (record.judged_tracks() for record in records) if s[0]]
         if any((truth.track_ids >= 0).any() for truths, _ in sequences for truth in truths):
             found["tracking"] = tracking_metrics(sequences, class_names)
-    sequences = [s for record in records for s in record.actions.values()]
-    if action_names and any(s.truth for s in sequences):
-        confusion = action_confusion(sequences, len(action_names))
-        found["actions"] = {
-            **action_metrics(sequences, action_names),
-            "confusion": _named_matrix(confusion, action_names, "no action", "unknown"),
-        }
+    if action_names and any(s.truth for record in records for s in record.actions.values()):
+        found["actions"] = _actions(records, action_names)
     clips = [record.clips for record in records if record.clips is not None]
     if clips:
         confusion = np.zeros((len(action_names) + 1,) * 2, int)
@@ -78,6 +74,23 @@ def _detection(records: Sequence[FlightRecord], class_names: Sequence[str]) -> d
     }
     if any(len(truth.ignore_regions) for truth in truths):
         result["uavdt"] = uavdt_metrics(truths, detections, class_names)
+    return result
+
+
+def _actions(records: Sequence[FlightRecord], names: Sequence[str]) -> dict[str, object]:
+    """Over all sequences and, where whole images and single actors were both judged, for each of the two."""
+    sequences = [s for record in records for s in record.actions.values()]
+    scopes = {
+        "frame": [s for record in records for key, s in record.actions.items() if key == FRAME],
+        "track": [s for record in records for key, s in record.actions.items() if key != FRAME],
+    }
+    confusion = action_confusion(sequences, len(names))
+    result = {
+        **action_metrics(sequences, names),
+        "confusion": _named_matrix(confusion, names, "no action", "unknown"),
+    }
+    if all(any(s.truth for s in own) for own in scopes.values()):
+        result["by_scope"] = {scope: action_metrics(own, names) for scope, own in scopes.items()}
     return result
 
 
