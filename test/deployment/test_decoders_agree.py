@@ -5,8 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'uav_perception[train]')")
 
+from uav_perception.datasets.detection_loading import MEAN, STD, collate  # noqa: E402
+from uav_perception.datasets.detection_transforms import Sample, resize_keep_ratio  # noqa: E402
 from uav_perception.inference.contract import ModelContract  # noqa: E402
 from uav_perception.inference.decoders import make_decoder  # noqa: E402
+from uav_perception.inference.preprocess import Preprocessor  # noqa: E402
 from uav_perception.networks.detector import Detector, DetectorConfig  # noqa: E402
 
 WIDTH, HEIGHT = 160, 96
@@ -36,3 +39,19 @@ def test_the_same_boxes(head, distribution):
     np.testing.assert_array_equal(found.class_ids, class_ids)
     np.testing.assert_allclose(found.scores, scores[cells, class_ids], rtol=1e-5)
     np.testing.assert_allclose(found.boxes, boxes[cells], rtol=1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("size", [(400, 210), (64, 48)])
+def test_the_same_pixels(size):
+    """What a detector is evaluated on is what the runtime feeds it, shrunk or enlarged."""
+    image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    sample = resize_keep_ratio(Sample(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64)), WIDTH, HEIGHT)
+    evaluated = collate([(sample, 0)]).images.numpy()
+    options = {"strides": [8], "reg_max": 7}
+    contract = ModelContract(
+        "detection", "test", WIDTH, HEIGHT, ("a",), "gfl", options, mean=MEAN, std=STD, resize="keep_ratio"
+    )
+    fed, place = Preprocessor(contract)(image)
+    assert sample.image.shape[:2] == (place.height, place.width)
+    rows, columns = evaluated.shape[2:]
+    np.testing.assert_allclose(fed[:, :, :rows, :columns], evaluated, atol=1e-5)

@@ -33,12 +33,11 @@ def keep_ratio_scale(width: int, height: int, long_side: int, short_side: int) -
 
 
 def resize(sample: Sample, width: int, height: int) -> Sample:
-    """Resize to a size [px]; boxes follow each axis' own factor."""
+    """Resize to a size [px], bilinearly as mmdet and this package's runtime do; boxes follow each axis' own factor."""
     old_height, old_width = sample.image.shape[:2]
     if (old_width, old_height) == (width, height):
         return sample
-    shrinks = width * height < old_width * old_height
-    image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_LINEAR)
     factors = np.array([width / old_width, height / old_height] * 2, np.float32)
     return Sample(image, sample.boxes * factors, sample.labels)
 
