@@ -51,6 +51,7 @@ def test_visdrone_layout_in_slices_equals_the_whole(models, tmp_path, monkeypatc
     assert whole["detection"]["visdrone"]["per_class"]["car"]["AP"] == pytest.approx(1.0)
     assert whole["detection"]["visdrone"]["AP"] == pytest.approx(0.5)
     assert whole["detection"]["uavdt"]["per_class"]["car"]["AP"] == pytest.approx(1.0)
+    assert "UAVDT protocol" in (tmp_path / "whole/report.html").read_text()
     assert "tracking" not in whole
     monkeypatch.setattr("uav_perception.evaluation.many.SLICE", 4)
     sliced = evaluated(tmp_path / "sliced", *arguments)
