@@ -78,7 +78,7 @@ def test_visdrone_survives_writing_and_reading(tmp_path):
 
 
 def test_visdrone_to_coco_and_back_keeps_objects(tmp_path):
-    visdrone_split(tmp_path, ["10,5,20,10,1,1,0,0", "30,5,10,10,0,10,0,0"])
+    visdrone_split(tmp_path, ["10,5,20,10,1,1,0,0", "30,5,10,10,0,10,0,0", "0,20,12,8,0,0,0,0"])
     dataset = read_visdrone(tmp_path)
     write_coco(dataset, tmp_path / "coco.json")
     again = read_coco(tmp_path / "coco.json", tmp_path / "images")
@@ -87,6 +87,7 @@ def test_visdrone_to_coco_and_back_keeps_objects(tmp_path):
     assert after.boxes.tolist() == before.boxes.tolist()
     assert after.class_ids.tolist() == before.class_ids.tolist()
     assert after.ignored.tolist() == before.ignored.tolist()
+    assert after.ignore_regions.tolist() == before.ignore_regions.tolist() == [[0, 20, 12, 28]]
     assert (after.width, after.height) == (64, 48)
     assert dataset.counts()["pedestrian"] == 1
     assert dataset.counts()["motor"] == 0  # ignored
@@ -241,11 +242,16 @@ def test_a_size_that_coco_lacks_is_read_from_the_image(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((30, 40, 3), np.uint8))
     content = {
         "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [30, 20, 30, 30]}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [30, 20, 30, 30]},
+            {"id": 2, "image_id": 1, "category_id": 1},
+        ],
         "categories": [{"id": 1, "name": "car"}],
     }
     (tmp_path / "coco.json").write_text(json.dumps(content))
     dataset = read_coco(tmp_path / "coco.json", tmp_path, check_files=False)
     assert (dataset.images[0].truth.width, dataset.images[0].truth.height) == (40, 30)
     assert dataset.images[0].truth.boxes.tolist() == [[30, 20, 40, 30]]
-    assert len(dataset) == 1 and "b.png: the annotations lack its size" in dataset.problems[0]
+    assert len(dataset) == 1
+    assert "annotation 2: its bbox is None, not x, y, width and height" in dataset.problems[0]
+    assert "b.png: the annotations lack its size" in dataset.problems[1]

@@ -76,6 +76,14 @@ def _size(entry: dict, path: Path) -> tuple[int, int]:
     return (width, height) if width > 0 and height > 0 else image_size(path)
 
 
+def _box(bbox: object, width: int, height: int) -> tuple[np.ndarray | None, str]:
+    try:
+        x, y, w, h = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        return None, f"its bbox is {bbox!r}, not x, y, width and height"
+    return usable_box((x, y, x + w, y + h), width, height)
+
+
 def _truth(
     image: dict, size: tuple[int, int], objects: list[dict], class_of: dict[int, int], log: ProblemLog
 ) -> ImageTruth:
@@ -83,8 +91,7 @@ def _truth(
     for entry in objects:
         if entry.get("category_id") not in class_of:
             continue
-        x, y, w, h = entry["bbox"]
-        box, why = usable_box((x, y, x + w, y + h), width, height)
+        box, why = _box(entry.get("bbox"), width, height)
         if box is None:
             log.skip(f"{image['file_name']}, annotation {entry.get('id')}", why)
             continue
@@ -93,10 +100,18 @@ def _truth(
         ignored.append(bool(entry.get("iscrowd", 0)) or bool(entry.get("ignore", 0)))
         areas.append(float(entry.get("area") or (box[2] - box[0]) * (box[3] - box[1])))
         tracks.append(int(entry.get("track_id", -1)))
+    regions = []
+    for number, region in enumerate(image.get("ignore_regions", [])):
+        box, why = _box(region, width, height)
+        if box is None:
+            log.skip(f"{image['file_name']}, ignore region {number}", why)
+        else:
+            regions.append(box)
     return ImageTruth(
         np.array(boxes),
         np.array(classes, int),
         np.array(ignored, bool),
+        np.array(regions),
         width=width,
         height=height,
         track_ids=np.array(tracks, int),
@@ -105,11 +120,19 @@ def _truth(
 
 
 def coco_dict(dataset: DetectionSet) -> dict[str, list[dict]]:
-    """A data set as COCO JSON content. Ignored objects get ``iscrowd`` 1; ignore regions have no place and are lost."""
+    """A data set as COCO JSON content.
+
+    Ignored objects get ``iscrowd`` 1. Ignore regions have no place in the format: they are written as one more key of
+    their image, ``ignore_regions`` (x, y, width, height each), which this package reads again and others pass over.
+    """
     images, annotations = [], []
     for number, image in enumerate(dataset.images, 1):
         truth = image.truth
         images.append({"id": number, "file_name": image.name, "width": truth.width, "height": truth.height})
+        if len(truth.ignore_regions):
+            images[-1]["ignore_regions"] = [
+                [x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in truth.ignore_regions.tolist()
+            ]
         for i, (x1, y1, x2, y2) in enumerate(truth.boxes.tolist()):
             entry = {
                 "id": len(annotations) + 1,

@@ -130,6 +130,8 @@ def _xyxy(boxes: Iterable[Iterable[float]]) -> np.ndarray:
 def read_coco(path: Path) -> TruthTable:
     """COCO json; images are known by file name. ``iscrowd`` objects are ignored ones.
 
+    ``ignore_regions`` of an image are this package's own addition, see ``datasets.coco``.
+
     Raises:
         TruthError: a part is missing.
     """
@@ -147,6 +149,7 @@ def read_coco(path: Path) -> TruthTable:
                 _xyxy(a["bbox"] for a in by_image[image["id"]]),
                 [class_ids[a["category_id"]] for a in by_image[image["id"]]],
                 ignored=[bool(a.get("iscrowd", 0)) for a in by_image[image["id"]]],
+                ignore_regions=_xyxy(image.get("ignore_regions", [])),
                 width=int(image.get("width", 0)),
                 height=int(image.get("height", 0)),
                 track_ids=[int(a.get("track_id", -1)) for a in by_image[image["id"]]],
