@@ -13,7 +13,10 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed; `make setup` brings it")
 pytest.importorskip("uav_perception.msg", reason="the messages are not built; `make setup` builds them")
 
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime  # noqa: E402
 from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from uav_perception.frames.typestore import typestore  # noqa: E402
 from uav_perception.nodes.live import image_stamp  # noqa: E402
@@ -128,6 +131,30 @@ def test_the_command_that_plays_for_ever_ends_with_a_signal(tmp_path):
     process.terminate()
     process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM
+
+
+def test_what_was_latched_is_latched_again(tmp_path, node):
+    """Such as /tf_static and MAVROS's state, whose subscribers get nothing from a volatile publisher."""
+    store = typestore()
+    text = store.types["std_msgs/msg/String"]("map to camera")
+    never = QosTime(2147483647, 4294967295)
+    offered = Qos(
+        QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL, never, never,
+        QosLiveliness.AUTOMATIC, never, False,
+    )  # fmt: skip
+    with Writer(tmp_path / "flight", version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+        topic = bag.add_connection("/static", "std_msgs/msg/String", typestore=store, offered_qos_profiles=[offered])
+        bag.write(topic, SECOND, store.serialize_cdr(text, "std_msgs/msg/String"))
+    player = FlightPlayer(node, tmp_path / "flight")
+    assert player.play()
+    received = []
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_subscription(String, "/static", received.append, qos)  # after the message was sent
+    deadline = time.monotonic() + 10
+    while not received and time.monotonic() < deadline:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    player.close()
+    assert [message.data for message in received] == ["map to camera"]
 
 
 def test_a_prefix_makes_a_namespace_or_is_refused(tmp_path, node):

@@ -202,7 +202,9 @@ class ManagedNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Stop the node's threads before its handles go."""
         if self._loading is not None:
-            wait([self._loading])  # an engine that is being built cannot be interrupted
+            if not self._loading.done():  # an engine that is being built cannot be interrupted
+                self.get_logger().warning("the model is still loading; a second Ctrl-C ends the process at once")
+            wait([self._loading])
             self._loading = None
         self.deactivate()
         self.cleanup()

@@ -12,8 +12,8 @@ from builtin_interfaces.msg import Time
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rosbags.interfaces import Connection
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.interfaces import Connection, QosDurability
 from rosbags.rosbag2 import Reader, ReaderError
 from rosgraph_msgs.msg import Clock
 
@@ -21,6 +21,7 @@ from uav_perception.errors import UavPerceptionError
 from uav_perception.nodes.publishing import publish
 
 _SECOND = 1_000_000_000
+_LATCHED = 100  # messages kept for late subscribers; /tf_static has one for each broadcaster
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
@@ -116,6 +117,9 @@ class FlightPlayer:
         is_image = connection.msgtype in _IMAGE_TYPES
         qos = QoSProfile(depth=5 if is_image else 10)
         qos.reliability = ReliabilityPolicy.BEST_EFFORT if is_image else ReliabilityPolicy.RELIABLE
+        if any(offered.durability is QosDurability.TRANSIENT_LOCAL for offered in connection.ext.offered_qos_profiles):
+            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+            qos.depth = _LATCHED
         try:
             return self._node.create_publisher(message_class, prefix + connection.topic, qos)
         except InvalidTopicNameException as error:
