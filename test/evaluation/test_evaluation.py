@@ -314,3 +314,19 @@ def test_the_api_gives_what_the_files_hold(folder, tmp_path):
     assert result.metrics == document(tmp_path / "out")
     assert result.headlines["ap50"] == pytest.approx(0.5)
     assert result.headlines["latency_p50_ms"] > 0
+
+
+def test_what_was_played_live_stands_in_the_page(folder, tmp_path):
+    def play(recordings, settings, rate, loop):
+        latency = {"count": 9, "mean": 8.0, "p50": 7.25, "p95": 9.0, "p99": 9.5, "max": 9.9}
+        nothing = {"count": 0, **dict.fromkeys(("mean", "p50", "p95", "p99", "max"))}
+        row = {"sent": 10, "results": 9, "dropped": 1, "latency_ms": latency, "action_latency_ms": nothing}
+        more = {"jitter_ms": 1.5, "cpu_cores": 0.5, "memory_mb": 99.0, "complete": False, "duration_s": 1.0}
+        return {"rate": rate, "loop": loop, "flights": [{"name": recordings[0].name, **row, **more}]}
+
+    settings = Settings(model=str(folder / "detector.onnx"), limit=3)
+    evaluate([folder / "two"], settings, Options(out=tmp_path, gallery=0, live=play, rate=2.0))
+    page = (tmp_path / "report.html").read_text()
+    assert "Live, through the ROS nodes at rate 2.00" in page
+    cells = ("two, broken off", "10", "9", "1", "7.2", "9.0", "9.5", "\N{EN DASH}", "\N{EN DASH}", "1.5", "0.50", "99")
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in page

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from flight_bags import write_flight
 
+from uav_perception.cli._run_plan import _parameters
+from uav_perception.cli.main import build_parser
 from uav_perception.evaluation.bag import Bag
 from uav_perception.evaluation.errors import EvaluationError
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
-from uav_perception.nodes.live_evaluation import measure_live, stream_summary
+from uav_perception.nodes.live_evaluation import measure_live, node_parameters, stream_summary
 from uav_perception.nodes.live_processes import nodes_command
 
 
@@ -27,6 +29,22 @@ def test_the_nodes_get_the_topic_and_transport_of_the_bag(tmp_path):
     assert both[both.index("--nodes") + 1] == "detector,action"
     assert both[both.index("--image") + 1] == "/camera/image_raw"
     assert "action.image_transport=compressed" in both
+
+
+def test_the_nodes_run_as_the_rest_of_the_run_does():
+    settings = Settings(model="m.onnx", backend="openvino", threads=2, track=False)
+    assert node_parameters(settings) == [
+        'detector.backend="openvino"',
+        "detector.threads=2",
+        "detector.tracking=false",
+    ]
+    actors = Settings(model="m.onnx", action_model="a.onnx", action_scope="both", actor_classes=())
+    arguments = ["run", "--model", "m.onnx", "--nodes", "detector,action"]
+    for parameter in node_parameters(actors):
+        arguments += ["-p", parameter]
+    plan = _parameters(build_parser().parse_args(arguments).param)
+    assert plan["action"] == {"backend": "onnxruntime", "threads": 0, "scope": "both", "actor_classes": ""}
+    assert plan["detector"]["tracking"] is True
 
 
 def test_live_needs_a_bag_and_a_detector():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import time
 from pathlib import Path
@@ -182,7 +183,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _play_live():
-    """The function that plays flights through the ROS nodes; only here is ROS needed."""
+    """The function that plays flights through the ROS nodes; only here is ROS needed, and missed before the run."""
+    importlib.import_module("rclpy")
     from uav_perception.nodes.live_evaluation import measure_live
 
     return measure_live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def _play(recording: Recording, turn: int, settings: Settings, rate: float) -> d
     from uav_perception.nodes.live import replay
 
     bag = Bag(recording.path, settings.image_topic)
-    with running(nodes_command(bag, str(settings.model), settings.action_model)) as nodes:
+    command = nodes_command(bag, str(settings.model), settings.action_model)
+    for parameter in node_parameters(settings):
+        command += ["-p", parameter]
+    with running(command) as nodes:
         record = replay(
             Path(recording.path),
             nodes.pid,
@@ -75,6 +79,20 @@ def _play(recording: Recording, turn: int, settings: Settings, rate: float) -> d
         "cpu_cores": record.cpu_cores,
         "memory_mb": record.memory_mb,
     }
+
+
+def node_parameters(settings: Settings) -> list[str]:
+    """What of a run's settings the nodes know too, as ``node.name=value``.
+
+    The score threshold is not among them: a run judges all scores, and nodes publish what their model believes.
+    """
+    shared = {"backend": settings.backend, "threads": settings.threads}
+    parameters = {"detector": {**shared, "tracking": settings.track}}
+    if settings.action_model is not None:
+        actors = ",".join(settings.actor_classes)
+        parameters["action"] = {**shared, "scope": settings.action_scope, "actor_classes": actors}
+    # JSON is YAML, in which the command reads values, and keeps an empty text a text.
+    return [f"{node}.{name}={json.dumps(value)}" for node, own in parameters.items() for name, value in own.items()]
 
 
 def stream_summary(sent_ns: Sequence[int], latencies_ms: np.ndarray, arrived_ns: np.ndarray) -> dict[str, object]:
