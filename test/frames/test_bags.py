@@ -125,6 +125,9 @@ def test_the_commands(tmp_path, video, capsys):
     out = capsys.readouterr().out
     assert "sqlite3, 20 messages, 0.720 s from 1970-01-01T00:16:40.000+00:00" in out
     assert "12.50 Hz  sensor_msgs/msg/Image  64x48 bgr8" in out
+    assert main(["bag", "from-video", str(video), str(tmp_path / "other")]) == 0
+    assert main(["bag", "info", str(tmp_path / "other" / "other.mcap")]) == 0  # without its folder
+    assert "mcap, 10 messages" in capsys.readouterr().out
     assert main(["bag", "info", str(tmp_path / "none")]) == 1
     assert "cannot be read as a bag" in capsys.readouterr().err
     assert main(["bag", "from-video", str(tmp_path / "no.mp4"), str(tmp_path / "x")]) == 1

@@ -118,6 +118,16 @@ def test_something_else_than_a_bag_is_refused(tmp_path, node):
         FlightPlayer(node, tmp_path / "empty")
 
 
+def test_a_bag_that_is_damaged_in_the_middle_says_so_and_how_to_repair_it(tmp_path, node):
+    _write_bag(tmp_path / "flight", images=200, step_s=0.001, storage=StoragePlugin.SQLITE3)
+    player = FlightPlayer(node, tmp_path / "flight")
+    (file,) = (tmp_path / "flight").glob("*.db3")
+    file.write_bytes(file.read_bytes()[:8192] + b"U" * 80_000)
+    with pytest.raises(PlayError, match=r"flight is damaged from here on \(.*repair it with `ros2 bag reindex`"):
+        player.play()
+    player.close()
+
+
 def test_the_rate_must_be_positive(tmp_path, node):
     with pytest.raises(PlayError, match="rate is 0"):
         FlightPlayer(node, tmp_path, rate=0)

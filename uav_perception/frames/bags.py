@@ -193,7 +193,7 @@ def describe_bag(path: str | Path) -> dict[str, object]:
             duration = (reader.duration - 1) / 1e9 if reader.message_count else 0.0
             topics = [_describe_topic(reader, connection, duration) for connection in reader.connections]
             return {
-                "storage": "mcap" if any(path.glob("*.mcap")) else "sqlite3",
+                "storage": "mcap" if path.suffix == ".mcap" or any(path.glob("*.mcap")) else "sqlite3",
                 "start_ns": reader.start_time if reader.message_count else 0,
                 "duration_s": duration,
                 "messages": reader.message_count,
@@ -201,7 +201,8 @@ def describe_bag(path: str | Path) -> dict[str, object]:
             }
     except (AnyReaderError, ReaderError, FileNotFoundError) as error:
         raise FrameError(
-            f"{path} cannot be read as a bag ({error}). Give the folder that holds metadata.yaml."
+            f"{path} cannot be read as a bag ({str(error).rstrip('.')}). Give the folder that holds metadata.yaml. "
+            "If its recording was cut off, repair it with `ros2 bag reindex` (sqlite3) or `mcap recover` (MCAP)."
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from uav_perception.nodes.publishing import publish
 _SECOND = 1_000_000_000
 _LATCHED = 100  # messages kept for late subscribers; /tf_static has one for each broadcaster
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+
+
+_REPAIR = "If its recording was cut off, repair it with `ros2 bag reindex` (sqlite3) or `mcap recover` (MCAP)."
 
 
 class PlayError(UavPerceptionError):
@@ -76,7 +79,11 @@ class FlightPlayer:
             self._reader = Reader(Path(flight))
             self._reader.open()
         except (ReaderError, FileNotFoundError) as error:
-            raise PlayError(f"{flight} cannot be played: {error} Give the folder that holds metadata.yaml.") from error
+            raise PlayError(
+                f"{flight} cannot be played ({str(error).rstrip('.')}). "
+                f"Give the folder that holds metadata.yaml. {_REPAIR}"
+            ) from error
+        self._flight = flight
         self.skipped_types: set[str] = set()
         self._publishers: dict[int, Publisher] = {}
         try:
@@ -143,12 +150,15 @@ class FlightPlayer:
 
         Returns:
             False when ``should_stop`` ended it early.
+
+        Raises:
+            PlayError: the bag is damaged in the middle.
         """
         connections = [connection for connection in self._connections if connection.id in self._publishers]
         started = time.monotonic_ns()
         first = None
         next_tick = 0
-        for connection, bag_ns, data in self._reader.messages(connections):
+        for connection, bag_ns, data in self._messages(connections):
             first = bag_ns if first is None else first
             due = started + (bag_ns - first) / self._rate
             while (wait := due - time.monotonic_ns()) > 0:
@@ -166,6 +176,12 @@ class FlightPlayer:
             if on_message is not None:
                 on_message(Played(connection.topic, bag_ns, sent_ns), data)
         return True
+
+    def _messages(self, connections: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        try:
+            yield from self._reader.messages(connections)
+        except Exception as error:  # zstd, struct and SQLite errors have no common base
+            raise PlayError(f"{self._flight} is damaged from here on ({error}). {_REPAIR}") from error
 
     def wait_for_subscriber(self, timeout_s: float) -> bool:
         """Wait until every image topic has a subscriber.
