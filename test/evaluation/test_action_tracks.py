@@ -96,3 +96,20 @@ def test_whole_images_and_actors_have_numbers_of_their_own(tmp_path):
     assert metrics["actions"]["ticks"] == scopes["frame"]["ticks"] + scopes["track"]["ticks"]
     page = (tmp_path / "out/report.html").read_text()
     assert page.count("<td>whole image</td>") == page.count("<td>actors</td>") == 1
+
+
+def test_what_has_no_true_actions_does_not_count_against_the_model(tmp_path):
+    """A flight without truth among others, and whole images where only actors have truth."""
+    write_action_model(tmp_path / "a.onnx")
+    models = ["--model", str(write_detector(tmp_path / "d.onnx")), "--action-model", str(tmp_path / "a.onnx")]
+    known = write_flight(tmp_path / "known", count=60, actions=lambda i: {-1: "walk"})
+    unknown = write_flight(tmp_path / "unknown", count=60, truth=False)
+    actors = write_flight(tmp_path / "actors", count=60, actions=lambda i: {7: "walk"})
+
+    def judged(name, flights, scope):
+        options = ["--action-scope", scope, "--actor-classes", "car", "--out", str(tmp_path / name), "--gallery", "0"]
+        assert main(["evaluate", *map(str, flights), *models, *options]) == 0
+        return json.loads((tmp_path / name / "metrics.json").read_text())["actions"]
+
+    assert judged("both", [known, unknown], "frame") == judged("one", [known], "frame")
+    assert judged("all", [actors], "both") == judged("actors only", [actors], "track")

@@ -232,8 +232,9 @@ def _actions(pairs: Sequence[tuple[FlightRecord, FlightRecord]], *metrics: dict)
     names = _names(metrics[0], "action")
     pieces: list[tuple[ActionSequence, ActionSequence]] = []
     for a, b in pairs:
-        for key in sorted(set(a.actions) & set(b.actions)):
-            pieces += _cut_alike(a.actions[key], b.actions[key])
+        first, second = a.judged_actions(), b.judged_actions()
+        for key in sorted(set(first) & set(second)):
+            pieces += _cut_alike(first[key], second[key])
 
     def statistic(side: int, key: str) -> Statistic:
         def value(drawn: np.ndarray) -> float | None:

@@ -38,7 +38,7 @@ def measure(
         sequences = [s for s in (record.judged_tracks() for record in records) if s[0]]
         if any((truth.track_ids >= 0).any() for truths, _ in sequences for truth in truths):
             found["tracking"] = tracking_metrics(sequences, class_names)
-    if action_names and any(s.truth for record in records for s in record.actions.values()):
+    if action_names and any(record.judged_actions() for record in records):
         found["actions"] = _actions(records, action_names)
     clips = [record.clips for record in records if record.clips is not None]
     if clips:
@@ -79,17 +79,15 @@ def _detection(records: Sequence[FlightRecord], class_names: Sequence[str]) -> d
 
 def _actions(records: Sequence[FlightRecord], names: Sequence[str]) -> dict[str, object]:
     """Over all sequences and, where whole images and single actors were both judged, for each of the two."""
-    sequences = [s for record in records for s in record.actions.values()]
-    scopes = {
-        "frame": [s for record in records for key, s in record.actions.items() if key == FRAME],
-        "track": [s for record in records for key, s in record.actions.items() if key != FRAME],
-    }
+    judged = [item for record in records for item in record.judged_actions().items()]
+    sequences = [s for _, s in judged]
+    scopes = {"frame": [s for key, s in judged if key == FRAME], "track": [s for key, s in judged if key != FRAME]}
     confusion = action_confusion(sequences, len(names))
     result = {
         **action_metrics(sequences, names),
         "confusion": _named_matrix(confusion, names, "no action", "unknown"),
     }
-    if all(any(s.truth for s in own) for own in scopes.values()):
+    if all(scopes.values()):
         result["by_scope"] = {scope: action_metrics(own, names) for scope, own in scopes.items()}
     return result
 

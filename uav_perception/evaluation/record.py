@@ -132,6 +132,10 @@ class FlightRecord:
         known = [image for image in self.images if image.truth is not None and image.tracks is not None]
         return [image.truth for image in known], [image.tracks for image in known]
 
+    def judged_actions(self) -> dict[int, ActionSequence]:
+        """The scopes of which true actions are known: of the others nobody can say what was done there."""
+        return {key: sequence for key, sequence in self.actions.items() if sequence.truth}
+
 
 def save_record(path: str | Path, record: FlightRecord, fingerprint: str) -> None:
     """Write a record in one step.
