@@ -15,6 +15,8 @@ from uav_perception.evaluation.record import (
     load_record,
     save_record,
 )
+from uav_perception.evaluation.truth import ImageTruth
+from uav_perception.inference.detections import Detections
 
 
 def flight(seed=0, truth=True, first=0):
@@ -90,3 +92,22 @@ def test_lost_images_are_an_error():
         Accounting(8, 5, 1, 1)
     with pytest.raises(EvaluationError, match="2 clips, 1 rows"):
         ClipResults(("a", "b"), np.eye(1), np.zeros(2))
+
+
+def test_objects_without_ids_do_not_count_against_the_tracker():
+    """A flight whose truth has boxes only, beside one with ids; one in which nothing is to be seen counts."""
+    box, elsewhere = [[0.0, 0.0, 9.0, 9.0]], [[50.0, 0.0, 59.0, 9.0]]
+    tracks = Detections(box + elsewhere, [0.9, 0.9], [0, 0], [1, 2])
+
+    def seen(truth):
+        return FlightRecord("f", Accounting(1, 1, 0, 0), (ImageRecord(0, "", 0, tracks, tracks, truth),))
+
+    known, boxes, nothing = (
+        seen(ImageTruth(box, [0], track_ids=[7])),
+        seen(ImageTruth(box, [0])),
+        seen(ImageTruth.empty()),
+    )
+    assert measure([known], "a", ())["tracking"]["false"] == 1
+    assert measure([known, boxes], "a", ())["tracking"] == measure([known], "a", ())["tracking"]
+    assert measure([known, nothing], "a", ())["tracking"]["false"] == 3
+    assert "tracking" not in measure([boxes], "a", ())

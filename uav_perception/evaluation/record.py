@@ -128,8 +128,11 @@ class FlightRecord:
         return [image.truth for image in known], [image.detections for image in known]
 
     def judged_tracks(self) -> tuple[list[ImageTruth], list[Detections]]:
-        """Truth and tracks of the images that have both."""
+        """Truth and tracks of the images that have both; none where the true objects have no ids."""
         known = [image for image in self.images if image.truth is not None and image.tracks is not None]
+        ids = np.concatenate([np.zeros(0, np.int64), *(image.truth.track_ids for image in known)])
+        if len(ids) and (ids < 0).all():
+            return [], []
         return [image.truth for image in known], [image.tracks for image in known]
 
     def judged_actions(self) -> dict[int, ActionSequence]:
