@@ -108,7 +108,8 @@ def test_a_video_without_frames_leaves_nothing_behind(tmp_path, video):
         ({"image": "png"}, "Unknown kind of image 'png'"),
         ({"topic": "image"}, "must be absolute, such as /camera/image_raw, not 'image'"),
         ({"quality": 0}, "1..100, not 0"),
-        ({"start_ns": -1}, "before 1970"),
+        ({"start_ns": -1}, "from 1970 to 2038"),
+        ({"start_ns": 10**40}, r"from 1970 to 2038, .*1e\+31 s"),
         ({"horizontal_fov_deg": 180.0}, "between 0 and 180 deg, not 180.0"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 HELP = "make a bag from a video, or tell what a bag holds"
@@ -32,10 +33,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _from_video(args: argparse.Namespace) -> int:
     from uav_perception.frames.bags import VideoBagOptions, video_to_bag
+    from uav_perception.frames.errors import FrameError
     from uav_perception.frames.video import video_info
 
     video_info(args.video)
     start = Path(args.video).stat().st_mtime if args.start is None else args.start
+    if not math.isfinite(start):
+        raise FrameError(f"--start must be a number of seconds, not {start}.")
     options = VideoBagOptions(
         storage=args.storage,
         image=args.image,

@@ -29,7 +29,7 @@ def checkpoint_format(path: str | Path) -> str:
         raise FileNotFoundError(f"The checkpoint {path} does not exist.")
     try:
         content = torch.load(path, map_location="meta", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
         raise DeploymentError(f"The checkpoint {path} is damaged or holds more than tensors: {error}") from error
     name = content.get("format", "") if isinstance(content, dict) else ""
     kind = str(name).partition("/")[0]

@@ -23,6 +23,7 @@ from uav_perception.frames.video import read_video, video_info
 
 STORAGES = {"sqlite3": StoragePlugin.SQLITE3, "mcap": StoragePlugin.MCAP}
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+_MOST_NS = 2**31 * 1_000_000_000  # builtin_interfaces/Time counts seconds in 32 bits
 BAG_VERSION = 8  # of the metadata; version 9 needs Jazzy
 
 
@@ -60,8 +61,10 @@ class VideoBagOptions:
             raise FrameError(f"The topic must be absolute, such as /camera/image_raw, not {self.topic!r}.")
         if not 1 <= self.quality <= 100:
             raise FrameError(f"The JPEG quality must lie in 1..100, not {self.quality}.")
-        if self.start_ns < 0:
-            raise FrameError(f"The start must not lie before 1970, but it is {self.start_ns} ns.")
+        if not 0 <= self.start_ns < _MOST_NS:
+            raise FrameError(
+                f"The start must lie from 1970 to 2038, as stamps do, but it is {self.start_ns / 1e9:g} s."
+            )
         if self.horizontal_fov_deg is not None and not 0 < self.horizontal_fov_deg < 180:
             raise FrameError(f"The field of view must lie between 0 and 180 deg, not {self.horizontal_fov_deg}.")
 

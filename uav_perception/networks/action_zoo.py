@@ -203,7 +203,7 @@ def _state_of_file(path: Path) -> dict[str, Tensor]:
     """Tensors of a checkpoint: bare, or of this package's training (``network.``) or DataParallel (``module.``)."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
         raise NetworkError(f"{path} is damaged or holds no weights: {error}") from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

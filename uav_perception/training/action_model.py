@@ -97,7 +97,7 @@ def load_action_checkpoint(path: str | Path) -> tuple[nn.Module, ActionModel]:
         raise CheckpointError(f"The checkpoint {path} does not exist. Train it first, or correct the path.")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     found = loaded.get("format") if isinstance(loaded, dict) else None
     if found != FORMAT:

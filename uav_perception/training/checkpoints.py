@@ -77,7 +77,7 @@ def read_detector(path: str | Path) -> DetectorCheckpoint:
         raise FileNotFoundError(f"The checkpoint {path} does not exist.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
         raise CheckpointError(f"The checkpoint {path} is damaged or holds more than tensors: {error}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(
