@@ -89,6 +89,9 @@ if ! done_before build "$key"; then
       || { tail -n 40 build.log >&2; die "colcon build failed; the whole log is build.log"; }
     rm -f build.log
     for program in install/uav_perception/bin/*; do ln -sf "$PWD/$program" "$venv/bin/"; done
+    # So the commands that need no ROS work with nothing sourced.
+    find "$PWD/install/uav_perception" -type d -path '*-packages/uav_perception' -printf '%h\n' -quit \
+      >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/uav_perception.pth"
   else
     mkdir -p build
     # Modules that were deleted since the last build must not live on in the installed copy.
