@@ -237,7 +237,9 @@ class DetectorNode(ImageNode):
                     "the parameter vision_msgs is true, but vision_msgs is not installed. Install "
                     "ros-$ROS_DISTRO-vision-msgs, or set it to false."
                 ) from error
-            self._outputs["vision"] = self.create_publisher(Detection2DArray, "~/detections_vision", results())
+            self._outputs["vision"] = self.create_publisher(
+                Detection2DArray, "~/detections_vision", results(), qos_overriding_options=OVERRIDABLE
+            )
 
     def _limit(self, name: str):
         """A limit of detections: the parameter's, or the model's own where the parameter is 0."""
