@@ -10,6 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 pytest.importorskip("uav_perception.msg", reason="the messages are not built")
 
 import rclpy
+from lifecycle_msgs.msg import State
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
@@ -18,6 +19,7 @@ from uav_perception.nodes.diagnostics import ERROR, OK, STALE, WARN, Health, as_
 from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.managed import ManagedNode
 from uav_perception.nodes.parameters import Parameter
+from uav_perception.nodes.qos import OVERRIDABLE
 
 SUCCESS, FAILURE, ERRED = (
     TransitionCallbackReturn.SUCCESS,
@@ -124,6 +126,16 @@ def test_an_unexpected_error_goes_through_error_processing_back_to_unconfigured(
     assert "unexpectedly: RuntimeError: surprise" in node._report().message
     node.fault = {}
     assert node.trigger_configure() == SUCCESS
+
+
+def test_a_topic_that_ros_refuses_is_an_error_of_the_user(make):
+    node = make(**{"qos_overrides./typo.publisher.reliability": "reliabel"})
+    node.load = lambda: node.create_publisher(State, "/typo", 1, qos_overriding_options=OVERRIDABLE)
+    assert node.trigger_configure() == FAILURE
+    assert node._report().message.startswith("cannot configure: cannot open the topic /typo: Unexpected QoS override")
+    node.load = lambda: node.create_subscription(State, "two words", print, 1)
+    assert node.trigger_configure() == FAILURE
+    assert "cannot open the topic two words: Invalid topic name" in node._report().message
 
 
 def test_a_missing_library_is_named(make):

@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
-from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -134,19 +132,15 @@ class ImageHub:
         def incompatible(event: object) -> None:
             self._explain_mismatch(channel)
 
-        profile = sensor()
-        try:
-            channel.subscription = node.create_subscription(
-                CompressedImage if channel.compressed else Image,
-                channel.topic,
-                receive,
-                profile,
-                raw=True,
-                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
-                qos_overriding_options=OVERRIDABLE,
-            )
-        except (InvalidTopicNameException, InvalidQosOverridesError, RuntimeError) as error:
-            raise NodeError(f"cannot subscribe to {channel.topic}: {error}") from error
+        channel.subscription = node.create_subscription(
+            CompressedImage if channel.compressed else Image,
+            channel.topic,
+            receive,
+            sensor(),
+            raw=True,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+            qos_overriding_options=OVERRIDABLE,
+        )
         channel.owner = node
 
     def _receive(self, channel: _Channel, data: bytes) -> None:

@@ -8,11 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 
 from uav_perception.errors import UavPerceptionError
 from uav_perception.nodes.diagnostics import ERROR, OK, STALE, Diagnostics, Health
 from uav_perception.nodes.errors import missing_module
 from uav_perception.nodes.parameters import Parameter, Parameters, Value
+from uav_perception.nodes.qos import refusals_explained
 
 COMMON_PARAMETERS = (
     Parameter("autostart", True, "Configure and activate at the start, without a lifecycle manager.", change="never"),
@@ -80,6 +83,18 @@ class ManagedNode(LifecycleNode):
     def health(self) -> Health:
         """The state while the node is active."""
         return Health(OK, "active")
+
+    # Topics.
+
+    def create_publisher(self, kind: type, topic: str, *arguments: object, **options: object) -> Publisher:
+        """As rclpy's; a refused name or quality of service is a `NodeError`."""
+        with refusals_explained(topic):
+            return super().create_publisher(kind, topic, *arguments, **options)
+
+    def create_subscription(self, kind: type, topic: str, *arguments: object, **options: object) -> Subscription:
+        """As rclpy's; a refused name or quality of service is a `NodeError`."""
+        with refusals_explained(topic):
+            return super().create_subscription(kind, topic, *arguments, **options)
 
     # The lifecycle.
 

@@ -13,6 +13,7 @@ from uav_perception.inference.draw import draw_detections, draw_panel
 from uav_perception.msg import ActionArray, ActionLabel, DetectionArray
 from uav_perception.nodes import conversions
 from uav_perception.nodes.diagnostics import OK, Health
+from uav_perception.nodes.errors import NodeError
 from uav_perception.nodes.image_node import ImageNode
 from uav_perception.nodes.images import ImageHub
 from uav_perception.nodes.matching import StampMatcher
@@ -96,7 +97,11 @@ class OverlayNode(ImageNode):
 
     def _follow_audience(self) -> None:
         if self._has_audience() and not self._inputs:
-            self._wake()
+            try:
+                self._wake()
+            except NodeError as error:
+                self._rest()
+                self.get_logger().error(str(error), throttle_duration_sec=5.0)
         elif self._inputs and not self._has_audience():
             self._rest()
 

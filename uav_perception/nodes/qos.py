@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
+
+from uav_perception.nodes.errors import NodeError
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-__all__ = ["OVERRIDABLE", "Policies", "SubscriptionEventCallbacks", "latched", "mismatch", "results", "sensor"]
+__all__ = [
+    "OVERRIDABLE",
+    "Policies",
+    "SubscriptionEventCallbacks",
+    "latched",
+    "mismatch",
+    "refusals_explained",
+    "results",
+    "sensor",
+]
 
 # Every endpoint declares read-only parameters qos_overrides.<topic>.<publisher|subscription>.<policy>.
 OVERRIDABLE = QoSOverridingOptions(
     [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY]
 )
+
+
+@contextmanager
+def refusals_explained(topic: str) -> Iterator[None]:
+    """Around the making of a publisher or subscription: what the user's parameters make impossible is said in words.
+
+    Raises:
+        NodeError: the topic's name or an override of its quality of service is refused.
+    """
+    try:
+        yield
+    except (InvalidTopicNameException, InvalidQosOverridesError, RuntimeError) as error:
+        raise NodeError(f"cannot open the topic {topic}: {error}") from error
 
 
 def _profile(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
