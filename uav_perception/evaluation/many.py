@@ -32,6 +32,8 @@ SLICE = 500
 ATTEMPTS = 3
 """How often a task is tried whose worker is killed."""
 
+_KILLED = f"its worker was killed {ATTEMPTS} times; perhaps the memory is too small for it"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -163,11 +165,7 @@ def run_in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Done]:
                 kills[i] += 1
                 if kills[i] < ATTEMPTS:
                     continue
-                done = Done(
-                    tasks[i],
-                    f"its worker was killed {ATTEMPTS} times, the last time alone; perhaps the memory is too small "
-                    "for it",
-                )
+                done = Done(tasks[i], _KILLED)
             rest.remove(i)
             yield done
 
@@ -231,18 +229,16 @@ def run_on_ray(tasks: Sequence[Task], address: str) -> Iterator[Done]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise EvaluationError(f"There is no Ray cluster at {address!r}: {error}.") from error
     remote = ray.remote(max_retries=ATTEMPTS - 1)(run_task)
-    pending = [remote.remote(task) for task in tasks]
+    pending = {remote.remote(task): task for task in tasks}
     try:
         while pending:
-            ended, pending = ray.wait(pending)
-            for reference in ended:
+            for reference in ray.wait(list(pending))[0]:
+                task = pending.pop(reference)
                 try:
-                    yield ray.get(reference)
-                except ray.exceptions.WorkerCrashedError as error:
-                    raise EvaluationError(
-                        f"A worker was killed {ATTEMPTS} times, perhaps for memory. What is done is kept; go on with "
-                        "--resume."
-                    ) from error
+                    done = ray.get(reference)
+                except ray.exceptions.WorkerCrashedError:
+                    done = Done(task, _KILLED)
+                yield done
     finally:
         for reference in pending:
             ray.cancel(reference, force=True)
