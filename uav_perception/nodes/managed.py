@@ -86,15 +86,15 @@ class ManagedNode(LifecycleNode):
 
     # Topics.
 
-    def create_publisher(self, kind: type, topic: str, *arguments: object, **options: object) -> Publisher:
+    def create_publisher(self, msg_type: type, topic: str, *arguments: object, **options: object) -> Publisher:
         """As rclpy's; a refused name or quality of service is a `NodeError`."""
         with refusals_explained(topic):
-            return super().create_publisher(kind, topic, *arguments, **options)
+            return super().create_publisher(msg_type, topic, *arguments, **options)
 
-    def create_subscription(self, kind: type, topic: str, *arguments: object, **options: object) -> Subscription:
+    def create_subscription(self, msg_type: type, topic: str, *arguments: object, **options: object) -> Subscription:
         """As rclpy's; a refused name or quality of service is a `NodeError`."""
         with refusals_explained(topic):
-            return super().create_subscription(kind, topic, *arguments, **options)
+            return super().create_subscription(msg_type, topic, *arguments, **options)
 
     # The lifecycle.
 
