@@ -84,7 +84,9 @@ sources=$(find CMakeLists.txt package.xml msg uav_perception config launch model
 key=$(printf '%s\n' "$sources" | xargs -d '\n' sha256sum | sha256sum | cut -d' ' -f1)
 if ! done_before build "$key"; then
   say "building the messages and installing the package"
+  # Modules that were deleted since the last build must not live on in the installed copy.
   if [ "$ros" != wheels ]; then
+    rm -rf install/uav_perception
     colcon build --packages-select uav_perception --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python" >build.log 2>&1 \
       || { tail -n 40 build.log >&2; die "colcon build failed; the whole log is build.log"; }
     rm -f build.log
@@ -94,7 +96,6 @@ if ! done_before build "$key"; then
       >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/uav_perception.pth"
   else
     mkdir -p build
-    # Modules that were deleted since the last build must not live on in the installed copy.
     rm -rf "$venv"/lib/python3.*/site-packages/uav_perception "$venv"/share/uav_perception
     PATH=$venv/bin:$PATH "$venv/bin/cmake" -S . -B build/bare -G Ninja -DCMAKE_INSTALL_PREFIX="$venv" -DCMAKE_PREFIX_PATH="$venv" -DBUILD_TESTING=OFF \
       -DPython3_EXECUTABLE="$venv/bin/python" -DPython3_FIND_VIRTUALENV=ONLY >build/setup.log 2>&1 \
