@@ -103,6 +103,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="checkpoint of a teacher; by default a ResNet-50 is trained")
     parser.add_argument("--switches", action="store_true", help="also the switches beyond the paper")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--switch-seeds", type=int, nargs="+", default=[0, 1, 2], help="of them for the switches")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--teacher-epochs", type=int, default=40)
     parser.add_argument("--size", type=int, default=80, help="input side [px]")
@@ -115,8 +116,9 @@ def main() -> None:
     teacher = teacher_of(args)
     rows: dict[str, list[float]] = {model: [] for model in (*MODELS, *(SWITCHES if args.switches else ()))}
     for seed in args.seeds:
-        for model in rows:
-            rows[model].append(arm(args, model, seed, teacher)["top1"])
+        for model, tops in rows.items():
+            if model in MODELS or seed in args.switch_seeds:
+                tops.append(arm(args, model, seed, teacher)["top1"])
     table = {
         model: {"top1": tops, "mean": float(np.mean(tops)), "spread": float(np.std(tops, ddof=len(tops) > 1))}
         for model, tops in rows.items()
