@@ -3,13 +3,14 @@ import resource
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from flight_bags import NAMES, START_NS, STEP_NS, write_action_model, write_detector, write_flight
 from rosbags.highlevel import AnyReader
 
 from uav_perception.cli.main import main
 from uav_perception.errors import UavPerceptionError
-from uav_perception.evaluation.actions import ActionSequence, Segment
+from uav_perception.evaluation.actions import UNKNOWN, ActionSequence, Segment
 from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.playback import (
     ACTIONS,
@@ -19,6 +20,7 @@ from uav_perception.evaluation.playback import (
     TRUE_DETECTIONS,
     write_playback,
 )
+from uav_perception.evaluation.record import ActorLabels
 from uav_perception.evaluation.recordings import find_recordings
 from uav_perception.evaluation.runner import evaluate_source
 from uav_perception.evaluation.settings import Settings
@@ -80,14 +82,17 @@ def test_nothing_unfinished_is_left(out):
 
 
 def test_actors_carry_their_actions(tmp_path):
-    """The car, true track 7, under the id that it is followed with; the bus, which is not found, has none."""
+    """The car under the id that it is followed with, true or not; one that is followed no more is not shown."""
     write_flight(tmp_path / "flight", count=6)
     settings = Settings(model=str(write_detector(tmp_path / "d.onnx")))
     recording = find_recordings([tmp_path / "flight"])[0]
     record = evaluate_source(*recording.open(settings), Pipeline(settings))
     end = START_NS + 6 * STEP_NS
-    walking = ActionSequence([START_NS + STEP_NS], [[0.2, 0.8]], [1], (Segment(START_NS, end, 1),), end)
-    record = replace(record, actions={7: walking, 8: walking})
+    car = int(record.images[2].tracks.track_ids[0])
+    first, later = START_NS + STEP_NS, START_NS + 3 * STEP_NS
+    actors = ActorLabels([first, first, later], [car, 99, car], [1, 0, UNKNOWN], [0.8, 0.9, 0.0])
+    walking = ActionSequence([], np.zeros((0, 2)), [], (Segment(START_NS, end, 1),), end)
+    record = replace(record, actions={7: walking, 8: walking}, actors=actors)
     names = {"detector": {"class_names": NAMES}, "action": {"class_names": ["run", "walk"]}}
     write_playback(recording, record, {"models": names}, settings, tmp_path, bag=True, video=False)
     with AnyReader([tmp_path / "playback/flight"], default_typestore=typestore()) as reader:
@@ -100,6 +105,7 @@ def test_actors_carry_their_actions(tmp_path):
     assert followed[third] > 0
     assert [(a.scope, a.track_id, a.label) for a in found[third]] == [(1, followed[third], "walk")]
     assert found[third][0].score == pytest.approx(0.8)
+    assert [(a.track_id, a.label) for a in found[later]] == [(car, "unknown")]
     assert [(a.scope, a.track_id, a.label) for a in true[START_NS]] == [(1, 7, "walk"), (1, 8, "walk")]
 
 

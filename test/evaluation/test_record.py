@@ -8,6 +8,7 @@ from uav_perception.evaluation.geolocation import PlacedTargets
 from uav_perception.evaluation.measures import measure
 from uav_perception.evaluation.record import (
     Accounting,
+    ActorLabels,
     ClipResults,
     FlightRecord,
     ImageRecord,
@@ -33,7 +34,10 @@ def flight(seed=0, truth=True, first=0):
     clips = ClipResults(("a", "b"), np.eye(2), np.array([0, 1]))
     accounting = Accounting(9, 6, 2, 1, ("image 3: broken",))
     timings = {"decode": np.arange(6.0), "inference": np.ones(6)}
-    return FlightRecord("flight", accounting, images, actions, placed, clips, ("careful",), timings, 1.5, 99.0, True)
+    actors = ActorLabels([1000, 1002], [4, 5], [1, -1], [0.75, 0.0])
+    return FlightRecord(
+        "flight", accounting, images, actions, actors, placed, clips, ("careful",), timings, 1.5, 99.0, True
+    )
 
 
 @pytest.mark.parametrize("truth", [True, False])
@@ -51,6 +55,13 @@ def test_what_is_saved_comes_back(tmp_path, truth):
     np.testing.assert_array_equal(back.timings_ms["decode"], record.timings_ms["decode"])
     assert back.clips.names == ("a", "b")
     assert back.actions[7].truth == record.actions[7].truth
+    for name in ("times_ns", "track_ids", "labels", "scores"):
+        np.testing.assert_array_equal(getattr(back.actors, name), getattr(record.actors, name))
+
+
+def test_labels_of_actors_are_complete():
+    with pytest.raises(EvaluationError, match="one entry in every field"):
+        ActorLabels([1, 2], [4, 5], [1], [0.5, 0.5])
 
 
 def test_an_empty_recording_comes_back(tmp_path):

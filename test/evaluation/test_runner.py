@@ -1,9 +1,12 @@
 """One recording from its first image to its record: what is judged, and what is said about the rest."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from flight_bags import START_NS, STEP_NS, write_action_model, write_detector, write_flight
 
-from uav_perception.evaluation.actions import action_metrics
+from uav_perception.evaluation.actions import UNKNOWN, action_metrics
 from uav_perception.evaluation.errors import TruthError
 from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.recordings import find_recordings
@@ -82,3 +85,29 @@ def test_a_name_to_rename_that_does_not_occur_is_said(folder):
         "--class-map renames bsu, but /ground_truth/actions, /ground_truth/detections of flight has bus, car, run, walk"
     ]
     assert record.images[0].truth.class_ids.tolist() == [0, 0]
+
+
+def test_actions_of_followed_actors_are_kept_without_truth(folder):
+    options = {"model": str(folder / "detector.onnx"), "action_scope": "track", "actor_classes": ("car",)}
+    record = record_of(folder, "bare", **options)
+    assert record.actions == {}
+    followed = {int(i) for image in record.images for i in image.tracks.track_ids if i >= 0}
+    assert len(record.actors.times_ns) > 0
+    assert set(record.actors.track_ids.tolist()) <= followed
+    assert (np.diff(record.actors.times_ns) >= 0).all()
+    assert set(record.actors.labels.tolist()) <= {UNKNOWN, 0, 1}
+    assert len(record_of(folder, "bare").actors.times_ns) == 0
+
+
+def test_truth_of_another_size_is_said(folder):
+    settings = Settings(model=str(folder / "detector.onnx"))
+    source, truth = find_recordings([folder / "flight"])[0].open(settings)
+    height, width = next(iter(source.images())).decode().image.shape[:2]
+    larger = {key: replace(image, width=2 * width, height=2 * height) for key, image in truth.images.items()}
+    pipeline = Pipeline(settings)
+    assert not any("another size" in warning for warning in evaluate_source(source, truth, pipeline).warnings)
+    told = [w for w in evaluate_source(source, replace(truth, images=larger), pipeline).warnings if "another size" in w]
+    assert told == [
+        f"the truth in {truth.origin} is for images of another size in 60 of 60 images, the first "
+        f"{2 * width}x{2 * height} where the image is {width}x{height} [px]; boxes are compared as they are"
+    ]

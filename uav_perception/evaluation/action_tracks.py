@@ -9,7 +9,7 @@ import numpy as np
 from uav_perception.actions.results import ActionResult
 from uav_perception.evaluation.actions import UNKNOWN, ActionSequence, Segment
 from uav_perception.evaluation.overlap import overlaps
-from uav_perception.evaluation.record import ImageRecord
+from uav_perception.evaluation.record import ActorLabels, ImageRecord
 
 FRAME = -1
 """The key of the whole image."""
@@ -56,6 +56,22 @@ def sequences_by_scope(
         for key in sorted(ticks)
         if key == FRAME or key in segments
     }
+
+
+def actor_labels(results: Sequence[tuple[ImageRecord, ActionResult]], class_ids: Mapping[str, int]) -> ActorLabels:
+    """What was said of each actor, by the id that it was followed with.
+
+    Args:
+        results: each with the image it was judged at, in order.
+        class_ids: index by label.
+    """
+    said = [(image.stamp_ns, result) for image, result in results if result.scope != "frame"]
+    return ActorLabels(
+        [stamp for stamp, _ in said],
+        [result.track_id for _, result in said],
+        [class_ids.get(result.label, UNKNOWN) for _, result in said],
+        [result.score for _, result in said],
+    )
 
 
 def _sequence(rows, truth: tuple[Segment, ...], classes: int, end_ns: int) -> ActionSequence:

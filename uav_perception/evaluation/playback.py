@@ -16,7 +16,6 @@ from tqdm import tqdm
 from uav_perception.evaluation.action_tracks import FRAME
 from uav_perception.evaluation.actions import UNKNOWN
 from uav_perception.evaluation.errors import EvaluationError
-from uav_perception.evaluation.overlap import overlaps
 from uav_perception.evaluation.record import FlightRecord, ImageRecord
 from uav_perception.evaluation.recordings import Recording
 from uav_perception.evaluation.settings import Settings
@@ -47,7 +46,6 @@ _TYPES = {
 }
 _TRUTH_COLOR = (96, 220, 96)
 _DEFAULT_FPS = 30.0
-_MATCH = 0.5
 
 
 def write_playback(
@@ -127,7 +125,11 @@ class _Scene:
 
     def __init__(self, record: FlightRecord, names: Sequence[str], actions: Sequence[str], score: float) -> None:
         self.names, self.action_names, self.score = names, actions, score
-        self.actions = record.actions
+        self.actions, self.actors = record.actions, record.actors
+        # Ticks of each followed actor.
+        self._ticks = {
+            track: np.flatnonzero(self.actors.track_ids == track) for track in np.unique(self.actors.track_ids).tolist()
+        }
         self.size = (0, 0)
 
     def found(self, image: ImageRecord) -> Detections:
@@ -138,28 +140,24 @@ class _Scene:
     def recognised(self, image: ImageRecord) -> dict[int, tuple[str, float]]:
         """Label and score of the whole image (:data:`FRAME`) and of each actor, by the id it was followed with."""
         labels = {}
-        for actor, sequence in self.actions.items():
-            track = FRAME if actor == FRAME else self._followed_as(image, actor)
+        if FRAME in self.actions:
+            sequence = self.actions[FRAME]
             tick = int(np.searchsorted(sequence.times_ns, image.stamp_ns, side="right")) - 1
-            if track is not None and tick >= 0:
+            if tick >= 0:
                 label = int(sequence.labels[tick])
-                known = label != UNKNOWN
-                labels[track] = (
-                    self.action_names[label] if known else "unknown",
-                    float(sequence.scores[tick, label]) if known else 0.0,
-                )
+                labels[FRAME] = self._named(label, 0.0 if label == UNKNOWN else float(sequence.scores[tick, label]))
+        actors = self.actors
+        until = int(np.searchsorted(actors.times_ns, image.stamp_ns, side="right"))
+        for track in self.found(image).track_ids.tolist():
+            ticks = self._ticks.get(track)
+            before = 0 if ticks is None else int(np.searchsorted(ticks, until))
+            if before:
+                tick = ticks[before - 1]
+                labels[track] = self._named(int(actors.labels[tick]), float(actors.scores[tick]))
         return labels
 
-    def _followed_as(self, image: ImageRecord, actor: int) -> int | None:
-        """The track that covers a true actor by half or more."""
-        if image.truth is None:
-            return None
-        found = self.found(image)
-        shares = overlaps(found.boxes, image.truth.boxes[image.truth.track_ids == actor])
-        if not shares.size or shares[:, 0].max() < _MATCH:
-            return None
-        track = int(found.track_ids[int(np.argmax(shares[:, 0]))])
-        return track if track >= 0 else None
+    def _named(self, label: int, score: float) -> tuple[str, float]:
+        return ("unknown", 0.0) if label == UNKNOWN else (self.action_names[label], score)
 
     def true_actions(self, stamp_ns: int) -> list[tuple[int, str]]:
         """What is really being done at a time: true track id (:data:`FRAME` for the whole image) and label."""

@@ -16,11 +16,12 @@ from uav_perception.evaluation.truth import ImageTruth
 from uav_perception.files import replacing
 from uav_perception.inference.detections import Detections
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the content of the file changes, so that an old one is not taken for a new one."""
 
 _TRUTH_FIELDS = ("boxes", "class_ids", "ignored", "track_ids", "areas")
 _DETECTION_FIELDS = ("boxes", "scores", "class_ids", "track_ids", "velocities")
+_ACTOR_FIELDS = {"times_ns": np.int64, "track_ids": np.int64, "labels": np.int64, "scores": np.float32}
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,34 @@ class ClipResults:
 
 
 @dataclass(frozen=True)
+class ActorLabels:
+    """What the recogniser said of those whom the tracker followed, tick by tick.
+
+    Attributes:
+        times_ns: int64, shape (N,), ascending, when it was said [ns].
+        track_ids: int64, shape (N,), of whom.
+        labels: int64, shape (N,), class, or ``UNKNOWN``.
+        scores: float32, shape (N,), of the label; 0 while unknown.
+    """
+
+    times_ns: np.ndarray
+    track_ids: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name, kind in _ACTOR_FIELDS.items():
+            object.__setattr__(self, name, np.asarray(getattr(self, name), kind).reshape(-1))
+        if len({len(getattr(self, name)) for name in _ACTOR_FIELDS}) != 1:
+            raise EvaluationError("Labels of actors need one entry in every field.")
+
+    @classmethod
+    def empty(cls) -> ActorLabels:
+        """Nobody was looked at."""
+        return cls([], [], [], [])
+
+
+@dataclass(frozen=True)
 class FlightRecord:
     """What came out of one recording.
 
@@ -101,6 +130,7 @@ class FlightRecord:
         accounting: where its images went.
         images: the processed ones, in order.
         actions: recognised and true actions by scope, -1 for the whole image, else the true track id.
+        actors: what was recognised by the id that the tracker gave, whether or not that is true.
         placed: places on the ground with their true ones.
         clips: for a data set of short labelled videos, else None.
         warnings: what a reader of the numbers should know.
@@ -114,6 +144,7 @@ class FlightRecord:
     accounting: Accounting
     images: tuple[ImageRecord, ...]
     actions: dict[int, ActionSequence] = field(default_factory=dict)
+    actors: ActorLabels = field(default_factory=ActorLabels.empty)
     placed: PlacedTargets = field(default_factory=lambda: PlacedTargets.joined([]))
     clips: ClipResults | None = None
     warnings: tuple[str, ...] = ()
@@ -166,6 +197,8 @@ def save_record(path: str | Path, record: FlightRecord, fingerprint: str) -> Non
         arrays[f"action/{key}/labels"] = sequence.labels
         truth = np.array([(s.start_ns, s.end_ns, s.class_id) for s in sequence.truth], np.int64)
         arrays[f"action/{key}/truth"] = truth.reshape(-1, 3)
+    for name in _ACTOR_FIELDS:
+        arrays[f"actors/{name}"] = getattr(record.actors, name)
     for name in ("east_north", "true_east_north", "covariance"):
         arrays[f"placed/{name}"] = getattr(record.placed, name)
     if record.clips is not None:
@@ -265,6 +298,7 @@ def _unpacked(arrays: dict[str, np.ndarray], about: dict) -> FlightRecord:
         Accounting(**about["accounting"]),
         images,
         actions,
+        ActorLabels(*(arrays[f"actors/{name}"] for name in _ACTOR_FIELDS)),
         placed,
         clips,
         tuple(about["warnings"]),

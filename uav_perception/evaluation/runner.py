@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from uav_perception.actions.results import ActionResult
-from uav_perception.evaluation.action_tracks import sequences_by_scope
+from uav_perception.evaluation.action_tracks import actor_labels, sequences_by_scope
 from uav_perception.evaluation.actions import Segment, cut
 from uav_perception.evaluation.errors import EvaluationError, TruthError
 from uav_perception.evaluation.pipeline import Pipeline
 from uav_perception.evaluation.prefetch import prefetch
-from uav_perception.evaluation.record import Accounting, FlightRecord, ImageRecord
+from uav_perception.evaluation.record import Accounting, ActorLabels, FlightRecord, ImageRecord
 from uav_perception.evaluation.settings import Settings
 from uav_perception.evaluation.source import EncodedImage, Source
 from uav_perception.evaluation.spool import DetectionSpool
@@ -100,6 +100,7 @@ def evaluate_source(
     pipeline.start(source.in_time_order)
     seen: list[EncodedImage] = []
     judged: list[tuple[ActionResult, ...]] = []
+    sizes: list[tuple[int, int]] = []
     timings = _Timings()
     skipped = unreadable = 0
     reasons: list[str] = []
@@ -122,6 +123,7 @@ def evaluate_source(
                 judged.append(outcome.actions)
                 timings.add({"decode": decoded.decode_ms, **outcome.timings_ms})
                 seen.append(everything[-1])
+                sizes.append(decoded.frame.image.shape[1::-1])
             progress(1)
         detections, tracks = found.read(), followed.read()
     accounting = Accounting(len(everything), len(seen), skipped, unreadable, tuple(reasons))
@@ -132,13 +134,15 @@ def evaluate_source(
     )
     if unreadable:
         warnings.append(f"{unreadable} of {len(everything)} images are unreadable, the first: {reasons[0]}")
-    actions, more = _actions(images, judged, truth, everything, pipeline)
+    warnings += _other_sizes(images, sizes, truth)
+    actions, actors, more = _actions(images, judged, truth, everything, pipeline)
     more += _not_judged(truth, pipeline) + _not_renamed(settings, truth)
     return FlightRecord(
         source.name,
         accounting,
         images,
         actions,
+        actors,
         warnings=(*warnings, *more),
         timings_ms=timings.columns(),
         wall_s=time.perf_counter() - began,
@@ -204,6 +208,23 @@ def _truths(
     return tuple(by_index[image.index] for image in seen), matched.warnings(truth.origin)
 
 
+def _other_sizes(images: tuple[ImageRecord, ...], sizes: list[tuple[int, int]], truth: TruthTable | None) -> list[str]:
+    """Truth that was made for images of another size."""
+    known = [
+        (size, (image.truth.width, image.truth.height))
+        for image, size in zip(images, sizes, strict=True)
+        if image.truth is not None and image.truth.width and image.truth.height
+    ]
+    others = [(of_image, of_truth) for of_image, of_truth in known if of_image != of_truth]
+    if not others:
+        return []
+    (width, height), (true_width, true_height) = others[0]
+    return [
+        f"the truth in {truth.origin} is for images of another size in {len(others)} of {len(known)} images, the first "
+        f"{true_width}x{true_height} where the image is {width}x{height} [px]; boxes are compared as they are"
+    ]
+
+
 def _labels(truth: TruthTable) -> set[str]:
     return set(truth.class_names) | {span.label for span in truth.spans}
 
@@ -230,10 +251,10 @@ def _actions(
     truth: TruthTable | None,
     everything: list[EncodedImage],
     pipeline: Pipeline,
-) -> tuple[dict, list[str]]:
+) -> tuple[dict, ActorLabels, list[str]]:
     names = pipeline.action_names
     if not names or not images:
-        return {}, []
+        return {}, ActorLabels.empty(), []
     segments: dict = {}
     warnings: list[str] = []
     if truth is not None and truth.spans:
@@ -258,7 +279,8 @@ def _actions(
     ids = {name: i for i, name in enumerate(names)}
     scope = pipeline.settings.action_scope
     scopes = ("frame", "track") if scope == "both" else (scope,)
-    return sequences_by_scope(results, segments, ids, pipeline.score_row, end_ns, scopes), warnings
+    sequences = sequences_by_scope(results, segments, ids, pipeline.score_row, end_ns, scopes)
+    return sequences, actor_labels(results, ids), warnings
 
 
 def _outside(segments: dict[int, tuple[Segment, ...]], everything: list[EncodedImage], origin: str) -> list[str]:
