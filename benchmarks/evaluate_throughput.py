@@ -6,14 +6,12 @@
 A bag of the wanted length is written from the images of a flight, over and over, and evaluated with detection alone; a
 shorter one with tracking. With --threads 1 on two cores the second core is left to reading and to what follows the
 network. The backend's own rate is that of its forward pass alone on the same images, prepared beforehand, timed in the
-same run before and after each evaluation. Memory is sampled after every 100th image;
-the record, written at the end, holds all detections once more, which the peak of the process shows.
+same run before and after each evaluation. Memory is sampled after every 100th image.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from itertools import cycle, islice
@@ -27,7 +25,6 @@ from tqdm import tqdm
 from uav_perception.evaluation.bag import Bag
 from uav_perception.evaluation.latency import stage_summaries
 from uav_perception.evaluation.pipeline import Pipeline
-from uav_perception.evaluation.record import save_record
 from uav_perception.evaluation.runner import evaluate_source
 from uav_perception.evaluation.settings import Settings
 from uav_perception.files import write_json
@@ -95,8 +92,6 @@ def measured(bag: Path, settings: Settings, pictures: list[np.ndarray], passes: 
                 memory.append(process.memory_info().rss / 1e6)
 
         record = evaluate_source(source, None, pipeline, progress=progress)
-    save_record(bag.with_suffix(".npz"), record, "benchmark")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     after = forward_rate(pipeline, pictures, passes)
     rate = record.accounting.processed / record.wall_s
     tenth = max(1, len(memory) // 10)
@@ -109,7 +104,6 @@ def measured(bag: Path, settings: Settings, pictures: list[np.ndarray], passes: 
             "after_first_tenth": float(np.median(memory[tenth : 2 * tenth])),
             "last_tenth": float(np.median(memory[-tenth:])),
             "peak": max(memory),
-            "peak_with_the_record_written": peak,
         },
         "stages_ms": stage_summaries(record.timings_ms),
     }

@@ -96,7 +96,7 @@ RESULTS = {
                 for name, rate in (("LARMUV", 30.0), ("ResNet-50", 4.0), ("I3D, RGB", 0.3), ("I3D, flow", 0.6))
             ]
         },
-        "7.5 and 150 times as fast (another training ran beside it)",  # two streams: 1 / (1 / 0.3 + 1 / 0.6) = 0.2
+        "7.5 and 150 times as fast",  # two streams: 1 / (1 / 0.3 + 1 / 0.6) = 0.2
     ),
     "evaluate_throughput": (
         {
