@@ -10,7 +10,7 @@ from uav_perception.datasets.coco import coco_dict, read_coco, write_coco
 from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, decode_image, image_size
 from uav_perception.datasets.detection_sources import open_detection_set
 from uav_perception.datasets.errors import DatasetError
-from uav_perception.datasets.uavdt import UAVDT_TEST_SEQUENCES, read_uavdt
+from uav_perception.datasets.uavdt import UAVDT_CLASSES, UAVDT_TEST_SEQUENCES, read_uavdt, write_uavdt
 from uav_perception.datasets.visdrone import VISDRONE_CLASSES, read_visdrone, write_visdrone
 from uav_perception.evaluation.truth import ImageTruth
 
@@ -170,6 +170,35 @@ def test_uavdt_splits_objects_and_ignore_regions(tmp_path):
     assert len(UAVDT_TEST_SEQUENCES) == 20
     with pytest.raises(DatasetError, match="splits train and test, not 'val'"):
         read_uavdt(images, annotations, "val")
+
+
+def test_uavdt_comes_back_as_it_was_written(tmp_path):
+    images = tmp_path / "UAV-benchmark-M"
+    for name in ("M0101/img000001.jpg", "M0101/img000002.jpg"):
+        picture(images / name)
+    truths = (
+        ImageTruth([[1, 2, 11, 12], [20, 20, 40, 30]], [1, 0], track_ids=[7, 8], width=64, height=48),
+        ImageTruth([[5, 5, 15, 20], [0, 0, 9, 9]], [2, 0], ignored=[False, True], ignore_regions=[[30, 0, 60, 20]],
+                   width=64, height=48),
+    )  # fmt: skip
+    names = ("M0101/img000001.jpg", "M0101/img000002.jpg")
+    written = DetectionSet(
+        tuple(AnnotatedImage(images / n, n, t) for n, t in zip(names, truths, strict=True)), ("car", "truck", "person")
+    )
+    write_uavdt(written, tmp_path / "GT")
+    back = read_uavdt(images, tmp_path / "GT", "train")
+    first, second = (image.truth for image in back.images)
+    assert first.boxes.tolist() == [[1, 2, 11, 12], [20, 20, 40, 30]]
+    assert [UAVDT_CLASSES[i] for i in first.class_ids] == ["truck", "car"]
+    assert first.track_ids.tolist() == [7, 8]
+    assert second.boxes.size == 0  # UAVDT does not annotate people
+    assert sorted(second.ignore_regions.tolist()) == [[0, 0, 9, 9], [30, 0, 60, 20]]
+    assert back.problems == ()
+    with pytest.raises(DatasetError, match="UAVDT's classes are car, truck, bus; this data set has person"):
+        write_uavdt(DetectionSet(written.images, ("person",)), tmp_path)
+    renamed = AnnotatedImage(images / "a.jpg", "a.jpg", truths[0])
+    with pytest.raises(DatasetError, match=r"img000001\.jpg; a\.jpg is to be renamed"):
+        write_uavdt(DetectionSet((renamed,), ("car", "truck")), tmp_path)
 
 
 def test_a_recipes_description_opens_the_right_reader(tmp_path):

@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument("checkpoint", type=Path, help="detector.pt of a training")
     evaluate.add_argument("--batch", type=int, default=1, help="images a step (default: %(default)s)")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all metrics there")
-    for action in (check, to_coco, to_visdrone, tile, evaluate):
+    to_uavdt = actions.add_parser("to-uavdt", help="write the annotations as UAVDT text files")
+    to_uavdt.add_argument("output", type=Path, help="folder that gets <sequence>_gt_whole.txt and _gt_ignore.txt")
+    for action in (check, to_coco, to_visdrone, to_uavdt, tile, evaluate):
         action.add_argument("description", nargs="+", type=_pair, metavar="KEY=VALUE", help=_EXAMPLE)
 
 
@@ -62,9 +64,15 @@ def run(args: argparse.Namespace) -> int:
     if "class_names" in values:
         values["class_names"] = str(values["class_names"]).split(",")
     dataset = open_detection_set(values)
-    return {"check": _check, "to-coco": _to_coco, "to-visdrone": _to_visdrone, "tile": _tile, "evaluate": _evaluate}[
-        args.action
-    ](args, dataset)
+    actions = {
+        "check": _check,
+        "to-coco": _to_coco,
+        "to-visdrone": _to_visdrone,
+        "to-uavdt": _to_uavdt,
+        "tile": _tile,
+        "evaluate": _evaluate,
+    }
+    return actions[args.action](args, dataset)
 
 
 def _check(args: argparse.Namespace, dataset) -> int:
@@ -99,6 +107,14 @@ def _to_visdrone(args: argparse.Namespace, dataset) -> int:
 
     write_visdrone(dataset, args.output)
     print(f"{args.output / 'annotations'}: {len(dataset)} files")
+    return 0
+
+
+def _to_uavdt(args: argparse.Namespace, dataset) -> int:
+    from uav_perception.datasets.uavdt import write_uavdt
+
+    write_uavdt(dataset, args.output)
+    print(f"{args.output}: annotations of {len(dataset)} images")
     return 0
 
 

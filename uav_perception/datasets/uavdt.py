@@ -8,6 +8,7 @@ not annotated, ``<sequence>_gt_ignore.txt`` with lines ``frame,target,left,top,w
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from uav_perception.datasets.detection_set import AnnotatedImage, DetectionSet, ProblemLog, image_size, usable_box
 from uav_perception.datasets.errors import DatasetError
 from uav_perception.evaluation.truth import ImageTruth
+from uav_perception.files import write_text
 
 UAVDT_CLASSES = ("car", "truck", "bus")
 UAVDT_TEST_SEQUENCES = tuple(
@@ -116,3 +118,46 @@ def _read_image(path: Path, objects: dict, regions: dict, log: ProblemLog) -> An
         track_ids=np.array(tracks, int),
     )
     return AnnotatedImage(path, name, truth)
+
+
+def write_uavdt(dataset: DetectionSet, root: str | Path) -> None:
+    """Write a data set's annotations as UAVDT text files, ``root/<sequence>_gt_whole.txt`` and ``_gt_ignore.txt``.
+
+    The images stay where they are; UAVDT wants them as ``<sequence>/img%06d.jpg``. An image's folder is its sequence,
+    ``M0000`` where it lies in none. Objects of other classes than UAVDT's are left out, as UAVDT does not annotate
+    them. Coordinates are rounded to whole pixels. What is to be ignored becomes an ignore region.
+
+    Raises:
+        DatasetError: none of the classes is UAVDT's, or an image is not named by its frame number.
+    """
+    categories = {i: UAVDT_CLASSES.index(n) + 1 for i, n in enumerate(dataset.class_names) if n in UAVDT_CLASSES}
+    if not categories:
+        raise DatasetError(
+            f"UAVDT's classes are {', '.join(UAVDT_CLASSES)}; this data set has {', '.join(dataset.class_names)}."
+        )
+    whole: dict[str, list[str]] = defaultdict(list)
+    ignore: dict[str, list[str]] = defaultdict(list)
+    for image in dataset.images:
+        path, truth = Path(image.name), image.truth
+        number = re.fullmatch(r"img(\d+)", path.stem)
+        if number is None:
+            raise DatasetError(
+                f"UAVDT names images by their frame, img000001.jpg; {image.name} is to be renamed first."
+            )
+        sequence, frame = path.parent.name or "M0000", int(number[1])
+        objects, regions = whole[sequence], ignore[sequence]
+        regions += [_line(frame, 0, region, "-1,-1,-1") for region in truth.ignore_regions]
+        for i, (box, class_id) in enumerate(zip(truth.boxes, truth.class_ids, strict=True)):
+            if truth.ignored[i]:
+                regions.append(_line(frame, 0, box, "-1,-1,-1"))
+            elif int(class_id) in categories:
+                target = int(truth.track_ids[i])
+                objects.append(_line(frame, target if target >= 0 else i + 1, box, f"1,1,{categories[int(class_id)]}"))
+    for sequence in whole:
+        write_text(Path(root) / f"{sequence}_gt_whole.txt", "".join(whole[sequence]))
+        write_text(Path(root) / f"{sequence}_gt_ignore.txt", "".join(ignore[sequence]))
+
+
+def _line(frame: int, target: int, box: np.ndarray, rest: str) -> str:
+    x1, y1, x2, y2 = (round(float(value)) for value in box)
+    return f"{frame},{target},{x1},{y1},{max(x2 - x1, 1)},{max(y2 - y1, 1)},{rest}\n"
