@@ -1,6 +1,7 @@
 """Does distillation help on small objects? Student, FGD, LD, LD+Ours, BCKD, BCKD+Ours on simulated flights.
 
     uav-perception simulate detection data/det_train --images 4000 --seed 101
+    uav-perception simulate detection data/det_more --images 8000 --seed 303
     uav-perception simulate detection data/det_val --images 300 --seed 202
     uav-perception train detector --config config/recipes/sim_gfl_light.yaml --output runs/sim_gfl_light
     python benchmarks/distillation_sim.py runs/sim_gfl_light/best.pt --start EARLIER.pt

@@ -103,7 +103,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="checkpoint of a teacher; by default a ResNet-50 is trained")
     parser.add_argument("--switches", action="store_true", help="also the switches beyond the paper")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--switch-seeds", type=int, nargs="+", default=[0, 1, 2], help="of them for the switches")
+    parser.add_argument(
+        "--switch-seeds", type=int, nargs="+", default=[0, 1, 2], help="which of --seeds the switches take"
+    )
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--teacher-epochs", type=int, default=40)
     parser.add_argument("--size", type=int, default=80, help="input side [px]")
@@ -120,7 +122,11 @@ def main() -> None:
             if model in MODELS or seed in args.switch_seeds:
                 tops.append(arm(args, model, seed, teacher)["top1"])
     table = {
-        model: {"top1": tops, "mean": float(np.mean(tops)), "spread": float(np.std(tops, ddof=len(tops) > 1))}
+        model: {
+            "top1": tops,
+            "mean": float(np.mean(tops)),
+            "spread": float(np.std(tops, ddof=1)) if len(tops) > 1 else None,
+        }
         for model, tops in rows.items()
     }
     plain, full = table["model 1: MobileNetV3"], table["model 5: all"]
@@ -131,11 +137,11 @@ def main() -> None:
             "setting": {"epochs": args.epochs, "size": args.size, "start": args.start.name if args.start else None},
             "rows": table,
             "gain_of_all": full["mean"] - plain["mean"],
-            "above_the_spread": full["mean"] - plain["mean"] > max(full["spread"], plain["spread"]),
+            "above_the_spread": full["mean"] - plain["mean"] > max(full["spread"] or 0, plain["spread"] or 0),
         },
     )
     for model, row in table.items():
-        print(f"{model:28} {row['mean']:.4f} +- {row['spread']:.4f}")
+        print(f"{model:28} {row['mean']:.4f}" + ("" if row["spread"] is None else f" +- {row['spread']:.4f}"))
 
 
 if __name__ == "__main__":

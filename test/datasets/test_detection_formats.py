@@ -199,6 +199,10 @@ def test_uavdt_comes_back_as_it_was_written(tmp_path):
     renamed = AnnotatedImage(images / "a.jpg", "a.jpg", truths[0])
     with pytest.raises(DatasetError, match=r"img000001\.jpg; a\.jpg is to be renamed"):
         write_uavdt(DetectionSet((renamed,), ("car", "truck")), tmp_path)
+    twin = AnnotatedImage(images / "b", "b/M0101/img000001.jpg", truths[0])
+    with pytest.raises(DatasetError, match="Two images would be frame 1 of M0101"):
+        write_uavdt(DetectionSet((*written.images, twin), written.class_names), tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()
 
 
 def test_a_recipes_description_opens_the_right_reader(tmp_path):

@@ -128,7 +128,7 @@ def write_uavdt(dataset: DetectionSet, root: str | Path) -> None:
     them. Coordinates are rounded to whole pixels. What is to be ignored becomes an ignore region.
 
     Raises:
-        DatasetError: none of the classes is UAVDT's, or an image is not named by its frame number.
+        DatasetError: none of the classes is UAVDT's, an image is not named by its frame number, or two are one frame.
     """
     categories = {i: UAVDT_CLASSES.index(n) + 1 for i, n in enumerate(dataset.class_names) if n in UAVDT_CLASSES}
     if not categories:
@@ -137,6 +137,7 @@ def write_uavdt(dataset: DetectionSet, root: str | Path) -> None:
         )
     whole: dict[str, list[str]] = defaultdict(list)
     ignore: dict[str, list[str]] = defaultdict(list)
+    seen: set[tuple[str, int]] = set()
     for image in dataset.images:
         path, truth = Path(image.name), image.truth
         number = re.fullmatch(r"img(\d+)", path.stem)
@@ -145,6 +146,9 @@ def write_uavdt(dataset: DetectionSet, root: str | Path) -> None:
                 f"UAVDT names images by their frame, img000001.jpg; {image.name} is to be renamed first."
             )
         sequence, frame = path.parent.name or "M0000", int(number[1])
+        if (sequence, frame) in seen:
+            raise DatasetError(f"Two images would be frame {frame} of {sequence}; put them into different folders.")
+        seen.add((sequence, frame))
         objects, regions = whole[sequence], ignore[sequence]
         regions += [_line(frame, 0, region, "-1,-1,-1") for region in truth.ignore_regions]
         for i, (box, class_id) in enumerate(zip(truth.boxes, truth.class_ids, strict=True)):
